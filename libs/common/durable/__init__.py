@@ -1,0 +1,9 @@
+"""The durable core: what must commit together, and the two loops that carry it outward and inward.
+
+    unit.py      one commit for state, events, deliveries, audit, links and answer; waiting commands share it
+    relay.py     claims due deliveries, hands them to targets, settles them
+    ingest.py    reads an outside system's changes, takes them in together with the cursor
+    schema/      the tables, told as SQL
+
+Read `schema/v1.sql` first, then `unit.py`, then `relay.py`.
+"""

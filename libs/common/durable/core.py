@@ -1,0 +1,207 @@
+"""What every service is made of besides its own rules. Open this file to see how the pieces of the durable core meet.
+
+A service's `app.py` opens a `Core`, adds its routes and feeds, and gets an `App`: the servicers to serve, the relay and
+the ingest to run.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+import grpc.aio
+from google.protobuf.message import Message
+from ordermesh.connector.v1 import connector_service_pb2_grpc
+from ordermesh.operations.v1 import operations_service_pb2_grpc
+
+from libs.common.clock import Clock
+from libs.common.context import CallContext
+from libs.common.durable import bell
+from libs.common.durable.ingest import Feed, Ingest, IntakeTarget, TakeIn
+from libs.common.durable.lanes import Lane, LanePolicy
+from libs.common.durable.model import Delivery
+from libs.common.durable.operations.servicer import OperationsServicer
+from libs.common.durable.relay import Relay, Route, Target
+from libs.common.durable.seal import Sealer
+from libs.common.durable.settings import ServiceSettings
+from libs.common.durable.store import Store
+from libs.common.durable.targets import ConnectorTarget, Outgoing, ServiceTarget, StageTarget, StreamTarget
+from libs.common.durable.tx import Group, Tx
+from libs.common.durable.unit import Unit
+from libs.common.errors import Refused
+from libs.common.ids import NewId
+from libs.common.rpc.channel import open_channel
+from libs.common.rpc.replay import note_replayed
+from libs.common.topology import ANY, Topology
+from ordermesh.common.v1 import event_pb2_grpc
+
+T = TypeVar("T", bound=Tx)
+STREAM = "stream"
+Register = Callable[[grpc.aio.Server], None]
+Prepare = Callable[[str, Delivery], Awaitable[Outgoing | None]]
+"""System and delivery to what that system is to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class App(Generic[T]):
+    """One service, ready to run."""
+
+    unit: Unit[T]
+    relay: Relay[T]
+    ingest: Ingest[T]
+    bell: bell.Bell
+    registrations: Sequence[tuple[Callable[..., None], object]]
+    """Generated `add_…Servicer_to_server` and the servicer."""
+    close: Callable[[], Awaitable[None]]
+
+
+class Core(Generic[T]):
+    """Store, unit of work, connections and loops of one service."""
+
+    def __init__(self, settings: ServiceSettings, service: str, clock: Clock, make_id: NewId) -> None:
+        self._settings = settings
+        self._service = service
+        self._clock = clock
+        self._make_id = make_id
+        self.topology = Topology.load(settings.topology_file)
+        self.store = Store(
+            settings.own_database_url(service), service, pool_max=settings.database_connections_max
+        )
+        self._redis = bell.connect(settings.redis_url.get_secret_value()) if settings.redis_url else None
+        self._bell = bell.Bell(service, self._redis, clock)
+        self._routes: dict[str, Route] = {}
+        self._previews: dict[str, Callable[[Delivery], Awaitable[Outgoing | None]]] = {}
+        self._feeds: list[Feed] = []
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def unit(self, open_tx: Callable[[Group, CallContext, str], T]) -> Unit[T]:
+        """The service's unit of work; what it commits wakes the relay."""
+        return Unit(
+            self.store,
+            open_tx,
+            clock=self._clock,
+            new_id=self._make_id,
+            wake=lambda targets: self._bell.ring(bell.RELAY),
+            note_replay=note_replayed,
+        )
+
+    def heard(self, targets: Sequence[str]) -> list[str]:
+        """Targets that exist here: the stream only with a Redis, systems only where the topology has them."""
+        return [target for target in targets if target != STREAM or self._redis is not None]
+
+    def systems(self, role: str) -> list[str]:
+        """Names of the ERPs or CRMs."""
+        return [name for name, system in self.topology.systems.items() if system.role == role]
+
+    def connector(self, system: str) -> "connector_service_pb2_grpc.ConnectorServiceAsyncStub":
+        """Calls to a system's connector."""
+        return connector_service_pb2_grpc.ConnectorServiceStub(
+            self.channel(self.topology.systems[system].address)
+        )
+
+    def channel(self, target: str) -> grpc.aio.Channel:
+        """One channel per address, closed with the app."""
+        if target not in self._channels:
+            self._channels[target] = open_channel(target, self._settings, f"service:{self._service}")
+        return self._channels[target]
+
+    # Where events go ----------------------------------------------------------------------------------
+
+    def to_connectors(self, prepare: Mapping[str, Prepare]) -> None:
+        """`connector:<system>` for each system of the roles in `prepare`."""
+        for role, prepare_for in prepare.items():
+            for system in self.systems(role):
+                self._add_connector(system, prepare_for)
+
+    def _add_connector(self, system: str, prepare: Prepare) -> None:
+        async def prepare_here(delivery: Delivery) -> Outgoing | None:
+            return await prepare(system, delivery)
+
+        self._previews[f"connector:{system}"] = prepare_here
+        self._add(f"connector:{system}", ConnectorTarget(self.connector(system), prepare_here), 8)
+
+    def to_services(self, names: Sequence[str]) -> None:
+        """`service:<name>` for each name."""
+        for name in names:
+            channel = self.channel(self.topology.service_target(name))
+            stub = event_pb2_grpc.EventIntakeServiceStub(channel)
+            self._add(f"service:{name}", ServiceTarget(stub), 16)
+
+    def to_stages(
+        self, stages: Mapping[str, Callable[..., Awaitable[Callable[..., Awaitable[object]]]]]
+    ) -> None:
+        """`stage:<name>` for each of the service's own next steps."""
+        for name, prepare in stages.items():
+            self._add(f"stage:{name}", StageTarget(prepare), 32)
+
+    def _add(self, name: str, target: Target, concurrency_max: int) -> None:
+        self._routes[name] = Route(target, LanePolicy(concurrency_max=concurrency_max))
+
+    # Where changes come from --------------------------------------------------------------------------
+
+    def from_systems(self, kinds: Mapping[str, Sequence[str]], take_in: TakeIn[T]) -> None:
+        """Feeds of the kinds named for each role, one for each tenant, and the queue of changes set aside."""
+        for role, names in kinds.items():
+            for system in self.systems(role):
+                for tenant in self.topology.systems[system].tenants:
+                    assert tenant != ANY, f"systems.{system}.tenants: feeds need tenants by name"
+                    self._feeds.extend(
+                        Feed(
+                            tenant,
+                            system,
+                            kind,
+                            self.connector(system),
+                            timedelta(seconds=self._settings.ingest_seconds),
+                        )
+                        for kind in names
+                    )
+                self._add(f"intake:{system}", IntakeTarget(take_in), 8)
+
+    # All of it ----------------------------------------------------------------------------------------
+
+    def app(
+        self, unit: Unit[T], take_in: TakeIn[T], servicers: Sequence[tuple[Callable[..., None], object]]
+    ) -> App[T]:
+        """The service, ready to run."""
+        if self._redis is not None:
+            self._add(STREAM, StreamTarget(self._redis), 64)
+        relay = Relay(
+            unit,
+            self._routes,
+            name=self._service,
+            clock=self._clock,
+            sealer=Sealer(self._settings.seal_key_file),
+        )
+        ingest = Ingest(unit, self._feeds, take_in, clock=self._clock)
+        self._bell.listen(bell.RELAY, relay.bell)
+        for event in ingest.bells.values():
+            self._bell.listen(bell.INGEST, event)
+        operations = OperationsServicer(
+            unit, lambda: relay.lanes, self._preview, self._bell.ring, frozenset(self.topology.systems)
+        )
+        return App(
+            unit=unit,
+            relay=relay,
+            ingest=ingest,
+            bell=self._bell,
+            registrations=[
+                *servicers,
+                (operations_service_pb2_grpc.add_OperationsServiceServicer_to_server, operations),
+            ],
+            close=self._close,
+        )
+
+    async def _preview(self, delivery: Delivery) -> Message | None:
+        """What a replay would send. Refused with NOT_SUPPORTED for targets without a message of their own."""
+        prepare = self._previews.get(delivery.target)
+        if prepare is None:
+            raise Refused("NOT_SUPPORTED", f"{delivery.target} has no preview")
+        outgoing = await prepare(delivery)
+        return outgoing.change if outgoing else None
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+        await self.store.close()
+        if self._redis is not None:
+            await self._redis.aclose()

@@ -1,0 +1,32 @@
+"""Idempotency keys. Open this file to learn when two requests are the same.
+
+Scope: tenant and command. Same key and same canonical request: the stored answer, byte for byte. Another request: 422.
+A request that was refused before acceptance binds no key.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from google.protobuf.message import Message
+
+RETENTION = timedelta(days=30)
+KEY_FIELD = "idempotency_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What makes a command happen once."""
+
+    key: str
+    fingerprint: bytes
+    """SHA-256 of the canonical request without its key."""
+
+
+def once(request: Message) -> Once:
+    """Key and fingerprint of a request that has the field `idempotency_key`."""
+    bare = type(request)()
+    bare.CopyFrom(request)
+    bare.ClearField(KEY_FIELD)
+    digest = hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()
+    return Once(getattr(request, KEY_FIELD), digest)

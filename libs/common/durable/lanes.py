@@ -1,0 +1,85 @@
+"""Lanes: one per target, so that a slow or dead system holds up nobody else.
+
+Open this file to change how many deliveries to a target run at once, or when a failing target is left alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown
+from libs.common.retry import RetryPolicy
+
+OPEN_AFTER_FAILURES = 5
+OPEN_MIN = timedelta(milliseconds=500)
+OPEN_MAX = timedelta(seconds=30)
+RETRY_AFTER_MAX = timedelta(hours=6)
+UNREACHABLE = frozenset({"SYSTEM_UNAVAILABLE", "UNAVAILABLE", "STORE_UNAVAILABLE", "SYSTEM_CREDENTIALS"})
+"""Reasons that speak of the target as a whole and not of the record: they count towards opening the breaker."""
+SLOW_DOWN = frozenset({"SYSTEM_THROTTLED", "SYSTEM_QUOTA_SPENT", "OVERLOADED", "RATE_LIMITED"})
+"""Reasons by which the target asks for a pause of the whole lane."""
+PAUSE_DEFAULT = timedelta(milliseconds=500)
+QUOTA_PAUSE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class LanePolicy:
+    """Bounds of one lane."""
+
+    concurrency_max: int = 8
+    retry: RetryPolicy = RetryPolicy()
+    seconds_max: float = 40.0
+    """Longest duration of one try; the lease is longer."""
+
+
+class Lane:
+    """In-flight count and circuit breaker of one target, within one process.
+
+    closed → (OPEN_AFTER_FAILURES in a row) → open for a while → one probe → closed, or open for twice as long.
+    An open breaker claims nothing, so it spends no attempts.
+    """
+
+    def __init__(self, target: str, policy: LanePolicy) -> None:
+        self.target = target
+        self.policy = policy
+        self.in_flight = 0
+        self._failures = 0
+        self._open_span = OPEN_MIN
+        self._shut_until: datetime | None = None
+
+    def free(self, now: datetime) -> int:
+        """Deliveries that may be claimed now."""
+        if self._shut_until and now < self._shut_until:
+            return 0
+        limit = 1 if self._failures >= OPEN_AFTER_FAILURES else self.policy.concurrency_max
+        return max(0, limit - self.in_flight)
+
+    def is_open(self, now: datetime) -> bool:
+        """True while the lane is left alone."""
+        return self._shut_until is not None and now < self._shut_until
+
+    def succeeded(self) -> None:
+        self._failures = 0
+        self._open_span = OPEN_MIN
+        self._shut_until = None
+
+    def failed(self, error: OrdermeshError, now: datetime) -> None:
+        """Counts what speaks of the target; a refusal speaks of the record and proves that the target answers."""
+        if error.reason in SLOW_DOWN:
+            pause = QUOTA_PAUSE if error.reason == "SYSTEM_QUOTA_SPENT" else PAUSE_DEFAULT
+            asked = error.retry_after if error.retry_after is not None else pause
+            self._shut(now, min(max(asked, timedelta(0)), RETRY_AFTER_MAX))
+        elif isinstance(error, NotDone | OutcomeUnknown) and error.reason in UNREACHABLE:
+            self._failures += 1
+            if self._failures >= OPEN_AFTER_FAILURES:
+                self._shut(now, self._open_span)
+                self._open_span = min(self._open_span * 2, OPEN_MAX)
+        else:
+            self._failures = 0
+
+    def _shut(self, now: datetime, span: timedelta) -> None:
+        until = now + span
+        self._shut_until = max(until, self._shut_until) if self._shut_until else until
+
+    def spends_attempt(self, error: OrdermeshError) -> bool:
+        """A try that only found the target away or busy is no reason to give the record up."""
+        return error.reason not in UNREACHABLE | SLOW_DOWN

@@ -1,0 +1,143 @@
+"""Reads over the durable core. Open this file to see what lineage, the exception queue and queue depths are made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import asyncpg
+
+from libs.common.durable.claims import event_from
+from libs.common.durable.model import StoredEvent
+from libs.common.durable.store import Store
+from libs.common.errors import Refused
+from libs.common.listing import Page
+
+EVENTS_MAX = 1000
+DELIVERIES_MAX = 5000
+ATTEMPTS_MAX = 10_000
+AUDIT_MAX = 5000
+EXCEPTION_FILTER = {
+    "state": "state",
+    "target": "target",
+    "reason": "reason",
+    "owner": "owner",
+    "subject": "subject",
+    "assignee": "assignee",
+}
+DELIVERY_COLUMNS = "d.*, e.type, e.correlation_id"
+Rows = list[asyncpg.Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Everything that is known about one record."""
+
+    events: Rows
+    deliveries: Rows
+    attempts: Rows
+    audit: Rows
+
+
+class Operations:
+    """The questions."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def service(self) -> str:
+        return self._store.service
+
+    async def lineage(self, tenant: str, subject: str) -> Lineage:
+        """Refused with NOT_FOUND when nothing is known of the subject."""
+        events = await self._store.fetch(
+            "SELECT * FROM event WHERE tenant = $1 AND subject = $2 ORDER BY sequence LIMIT $3",
+            tenant,
+            subject,
+            EVENTS_MAX,
+        )
+        if not events:
+            raise Refused("NOT_FOUND")
+        deliveries = await self._store.fetch(
+            f"SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN event e USING (event_id)"  # noqa: S608
+            " WHERE d.tenant = $1 AND d.subject = $2 ORDER BY d.delivery_id LIMIT $3",
+            tenant,
+            subject,
+            DELIVERIES_MAX,
+        )
+        attempts = await self.attempts([row["delivery_id"] for row in deliveries])
+        audit = await self._store.fetch(
+            "SELECT * FROM audit WHERE tenant = $1 AND subject = $2 ORDER BY position LIMIT $3",
+            tenant,
+            subject,
+            AUDIT_MAX,
+        )
+        return Lineage(events, deliveries, attempts, audit)
+
+    async def attempts(self, delivery_ids: list[int]) -> Rows:
+        """Tries of some deliveries, in order of time."""
+        return await self._store.fetch(
+            "SELECT * FROM attempt WHERE delivery_id = ANY($1::bigint[]) ORDER BY start_time, number LIMIT $2",
+            delivery_ids,
+            ATTEMPTS_MAX,
+        )
+
+    async def exceptions(self, tenant: str, page: Page) -> Rows:
+        """One page, oldest first, and one row more when there is a next page."""
+        where = {"state": "PARKED", **page.where}
+        terms = " ".join(f"AND d.{column} = ${index}" for index, column in enumerate(where, 4))
+        return await self._store.fetch(
+            f"SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN event e USING (event_id)"  # noqa: S608
+            f" WHERE d.tenant = $1 AND d.delivery_id > $2 {terms} ORDER BY d.delivery_id LIMIT $3",
+            tenant,
+            int(page.after or 0),
+            page.size + 1,
+            *where.values(),
+        )
+
+    async def delivery(self, tenant: str, delivery_id: int) -> asyncpg.Record:
+        """Refused with NOT_FOUND, for another tenant's as well."""
+        rows = await self._store.fetch(
+            f"SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN event e USING (event_id)"  # noqa: S608
+            " WHERE d.tenant = $1 AND d.delivery_id = $2",
+            tenant,
+            delivery_id,
+        )
+        if not rows:
+            raise Refused("NOT_FOUND")
+        return rows[0]
+
+    async def event(self, tenant: str, event_id: str) -> StoredEvent:
+        """Refused with NOT_FOUND."""
+        rows = await self._store.fetch(
+            "SELECT * FROM event WHERE tenant = $1 AND event_id = $2", tenant, event_id
+        )
+        if not rows:
+            raise Refused("NOT_FOUND")
+        return event_from(rows[0])
+
+    async def queues(self, tenant: str) -> Rows:
+        """Depth of each target, of what is open or parked."""
+        return await self._store.fetch(
+            "SELECT target, count(*) FILTER (WHERE state IN ('PENDING', 'RETRYING')) AS waiting,"
+            " count(*) FILTER (WHERE state = 'IN_DOUBT') AS in_doubt,"
+            " count(*) FILTER (WHERE state = 'PARKED') AS parked,"
+            " extract(epoch FROM now() - min(create_time) FILTER (WHERE state <> 'PARKED'))::bigint AS oldest"
+            " FROM delivery WHERE tenant = $1 AND state IN ('PENDING', 'RETRYING', 'IN_DOUBT', 'PARKED')"
+            " GROUP BY target ORDER BY target",
+            tenant,
+        )
+
+    async def cursors(self, tenant: str) -> Rows:
+        """How far each feed has come."""
+        return await self._store.fetch("SELECT * FROM cursor WHERE tenant = $1 ORDER BY system, kind", tenant)
+
+
+async def standstill(store: Store, tenant: str, subject: str) -> Mapping[str, object] | None:
+    """The parked delivery that holds a record up, where there is one."""
+    rows = await store.fetch(
+        "SELECT delivery_id, reason, failure_class, owner, detail FROM delivery"
+        " WHERE tenant = $1 AND subject = $2 AND state = 'PARKED' ORDER BY delivery_id LIMIT 1",
+        tenant,
+        subject,
+    )
+    return rows[0] if rows else None

@@ -1,0 +1,28 @@
+"""Settings every service has besides those of any process. Open this file to learn or add one."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from libs.common.config import ProcessSettings
+
+
+class ServiceSettings(ProcessSettings):
+    """What a service may be told."""
+
+    ingest_seconds: float = Field(default=5.0, validation_alias="ORDERMESH_INGEST_SECONDS", gt=0, le=3600)
+    """Longest wait between two readings of an outside system's changes; a bell shortens it."""
+    database_connections_max: int = Field(
+        default=8, validation_alias="ORDERMESH_DATABASE_CONNECTIONS_MAX", ge=2, le=200
+    )
+    """Connections a process holds to its database."""
+    seal_key_file: Path | None = Field(default=None, validation_alias="ORDERMESH_SEAL_KEY_FILE")
+    """Secret file of 64 hexadecimal digits: what went over the wire is kept encrypted under it.
+    Unset: only digests are kept."""
+
+    def own_database_url(self, service: str) -> str:
+        """Database of this service. Ends the process when none is set."""
+        url = self.database_url_of(service)
+        if url is None:
+            raise SystemExit(f"set ORDERMESH_DATABASE_URL or ORDERMESH_{service.upper()}_DATABASE_URL")
+        return url

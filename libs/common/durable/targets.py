@@ -1,0 +1,172 @@
+"""Where deliveries go. Open this file to add a kind of target.
+
+connector:<system>  an outside system, through its connector; asked first when an earlier try is in doubt
+service:<name>      another service's EventIntake, which takes each event id once
+stage:<name>        the service's own next step
+intake:<system>     a change from outside that could not be taken in at once
+stream              a Redis stream, for any further subscriber
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import redis.asyncio
+from ordermesh.common.v1 import event_pb2
+from ordermesh.connector.v1 import change_pb2, connector_service_pb2
+from redis.exceptions import RedisError
+
+from libs.common.durable.model import Delivered, Delivery, Evidence, Follow, Outcome, StoredEvent
+from libs.common.errors import NotDone
+
+STREAM_LENGTH_MAX = 100_000
+
+
+class ConnectorCalls(Protocol):
+    """The calls of `ConnectorServiceStub` that a delivery needs."""
+
+    @property
+    def ApplyChange(
+        self,
+    ) -> Callable[
+        [connector_service_pb2.ApplyChangeRequest], Awaitable[connector_service_pb2.ApplyChangeResponse]
+    ]: ...  # noqa: N802
+
+    @property
+    def FindByKey(
+        self,
+    ) -> Callable[
+        [connector_service_pb2.FindByKeyRequest], Awaitable[connector_service_pb2.FindByKeyResponse]
+    ]: ...  # noqa: N802
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What a service wants written outside because of an event."""
+
+    change: change_pb2.Change
+    follow: Callable[[change_pb2.Receipt], Follow | None]
+    """What to run in the settling commit once the system has answered."""
+    creates: bool = False
+    """True when the change is done once the record exists: finding it settles the delivery."""
+
+
+class ConnectorTarget:
+    """Writes to an outside system, at most once in effect."""
+
+    def __init__(
+        self, connector: ConnectorCalls, prepare: Callable[[Delivery], Awaitable[Outgoing | None]]
+    ) -> None:
+        self._connector = connector
+        self._prepare = prepare
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        outgoing = await self._prepare(delivery)
+        if outgoing is None:
+            return Delivered(Evidence(verdict="nothing to tell"))
+        change = outgoing.change
+        if delivery.state == "IN_DOUBT":
+            found = await self._connector.FindByKey(
+                connector_service_pb2.FindByKeyRequest(kind=change.kind, key=change.key)
+            )
+            if found.HasField("receipt"):
+                if outgoing.creates:
+                    return _delivered(outgoing, found.receipt, found=True)
+                change.external_id = change.external_id or found.receipt.external_id
+        request = connector_service_pb2.ApplyChangeRequest(
+            change=change, pinned_mapping=delivery.pinned_mapping
+        )
+        answer = await self._connector.ApplyChange(request)
+        return _delivered(outgoing, answer.receipt, found=False)
+
+
+def _delivered(outgoing: Outgoing, receipt: change_pb2.Receipt, *, found: bool) -> Delivered:
+    exchange = receipt.exchange
+    evidence = Evidence(
+        mapping=receipt.mapping,
+        verdict=receipt.verdict,
+        operation=exchange.operation,
+        request=exchange.request_body,
+        response=exchange.response_body,
+        found=found,
+    )
+    return Delivered(evidence, outgoing.follow(receipt))
+
+
+class IntakeCalls(Protocol):
+    """The call of `EventIntakeServiceStub`."""
+
+    @property
+    def AcceptEvents(
+        self,
+    ) -> Callable[[event_pb2.AcceptEventsRequest], Awaitable[event_pb2.AcceptEventsResponse]]: ...  # noqa: N802
+
+
+class ServiceTarget:
+    """Hands the event to another service, which drops ids it has seen."""
+
+    def __init__(self, intake: IntakeCalls) -> None:
+        self._intake = intake
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        await self._intake.AcceptEvents(event_pb2.AcceptEventsRequest(events=[render_event(delivery.event)]))
+        return Delivered()
+
+
+class StageTarget:
+    """The service's own next step: questions are asked here, the answer is recorded in the settling commit."""
+
+    def __init__(self, prepare: Callable[[StoredEvent], Awaitable[Follow]]) -> None:
+        self._prepare = prepare
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        return Delivered(follow=await self._prepare(delivery.event))
+
+
+class StreamTarget:
+    """Appends to one Redis stream per tenant. Loses nothing: while Redis is away the delivery stays due."""
+
+    def __init__(self, client: "redis.asyncio.Redis") -> None:
+        self._client = client
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        event = delivery.event
+        fields: dict[str | bytes, str | bytes] = {
+            "id": event.event_id,
+            "type": event.type,
+            "subject": event.subject,
+            "sequence": str(event.sequence),
+            "data": event.data,
+            "traceparent": event.traceparent,
+            "time": event.occurred_time.isoformat(),
+        }
+        try:
+            await self._client.xadd(
+                f"ordermesh:events:{event.tenant}",
+                fields,  # type: ignore[arg-type]
+                maxlen=STREAM_LENGTH_MAX,
+                approximate=True,
+            )
+        except (RedisError, OSError, TimeoutError) as error:
+            raise NotDone("UNAVAILABLE", f"the stream is away ({type(error).__name__})") from error
+        return Delivered()
+
+
+def render_event(event: StoredEvent) -> event_pb2.Event:
+    """The event as other services take it in."""
+    message = event_pb2.Event(
+        event_id=event.event_id,
+        type=event.type,
+        subject=event.subject,
+        sequence=event.sequence,
+        data=event.data,
+        tenant=event.tenant,
+        source_system=event.source_system,
+        actor=event.actor,
+        correlation_id=event.correlation_id,
+        causation_id=event.causation_id,
+        traceparent=event.traceparent,
+        contract_version=event.contract_version,
+    )
+    message.occurred_time.FromDatetime(event.occurred_time)
+    return message

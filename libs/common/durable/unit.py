@@ -1,0 +1,263 @@
+"""One commit for everything a command changes. Open this file to learn how a write becomes durable.
+
+`run_once` takes the command as a function, because only a function can be run again: several waiting commands share one
+transaction (what queued while the last commit was in flight, no timer), and when the shared one fails each runs alone.
+"""
+
+import asyncio
+import typing
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+import structlog
+from google.protobuf.message import Message
+
+from libs.common.clock import Clock
+from libs.common.context import CallContext, current_context
+from libs.common.durable import tables
+from libs.common.durable.idempotency import RETENTION, Once
+from libs.common.durable.store import AGAIN, UNREACHABLE, Store, unreachable
+from libs.common.durable.tx import Group, Tx
+from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused
+from libs.common.ids import NewId
+
+LOG = structlog.get_logger(__name__)
+GROUP_MAX = 64
+GROUPS_IN_FLIGHT = 2
+WAITING_MAX = 4096
+RUNS_MAX = 6
+
+T = TypeVar("T", bound=Tx)
+M = TypeVar("M", bound=Message)
+R = TypeVar("R")
+Handler = Callable[[Any, T], Awaitable[R]]
+
+
+@dataclass(slots=True)
+class Job(Generic[T]):
+    """One command that waits for its commit."""
+
+    handler: Callable[[Any, T], Awaitable[object]]
+    command: object
+    render: Callable[[Any], Message]
+    once: Once
+    context: CallContext
+    answered: "asyncio.Future[Answered]"
+
+    @property
+    def rule(self) -> str:
+        return self.handler.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer's bytes, and whether they were stored by an earlier request."""
+
+    answer: bytes
+    replayed: bool
+
+
+@dataclass(slots=True)
+class Settled:
+    """What to tell each job once the commit is through."""
+
+    answers: list[tuple[Job[Any], Answered]] = field(default_factory=list)
+    errors: list[tuple[Job[Any], BaseException]] = field(default_factory=list)
+    again: list[Job[Any]] = field(default_factory=list)
+
+    def tell(self) -> None:
+        for job, answered in self.answers:
+            if not job.answered.done():
+                job.answered.set_result(answered)
+        for job, error in self.errors:
+            if not job.answered.done():
+                job.answered.set_exception(error)
+
+
+@cache
+def _answer_type(render: Callable[[Any], M]) -> type[M]:
+    answer: type[M] = typing.get_type_hints(render)["return"]
+    return answer
+
+
+class Unit(Generic[T]):
+    """The unit of work of one service; `open_tx` makes the service's own view of a transaction."""
+
+    def __init__(
+        self,
+        store: Store,
+        open_tx: Callable[[Group, CallContext, str], T],
+        *,
+        clock: Clock,
+        new_id: NewId,
+        wake: Callable[[set[str]], None] = lambda targets: None,
+        note_replay: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.new_id = new_id
+        self._open_tx = open_tx
+        self._wake = wake
+        self._note_replay = note_replay
+        self._waiting: list[Job[T]] = []
+        self._in_flight: set[asyncio.Task[None]] = set()
+
+    async def run_once(
+        self, handler: Callable[[Any, T], Awaitable[R]], command: object, render: Callable[[R], M], once: Once
+    ) -> M:
+        """Runs the command under its key and answers as rendered; a repetition gets the stored answer.
+
+        Raises Refused (the command's own, IDEMPOTENCY_KEY_REUSED), NotDone (overload, database away) or OutcomeUnknown
+        (the database went away during the commit: repeat with the same key).
+        """
+        if len(self._waiting) >= WAITING_MAX:
+            raise NotDone("OVERLOADED", "too many commands wait")
+        job: Job[T] = Job(
+            handler, command, render, once, current_context(), asyncio.get_running_loop().create_future()
+        )
+        self._waiting.append(job)
+        self._start_groups()
+        answered = await job.answered
+        if answered.replayed:
+            self._note_replay()
+        answer: M = _answer_type(render).FromString(answered.answer)
+        return answer
+
+    def _start_groups(self) -> None:
+        while self._waiting and len(self._in_flight) < GROUPS_IN_FLIGHT:
+            jobs, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
+            task = asyncio.create_task(self._run_jobs(jobs))
+            self._in_flight.add(task)
+            task.add_done_callback(self._group_ended)
+
+    def _group_ended(self, task: "asyncio.Task[None]") -> None:
+        self._in_flight.discard(task)
+        self._start_groups()
+
+    async def _run_jobs(self, jobs: Sequence[Job[T]]) -> None:
+        """Together first; one by one when the shared transaction fails."""
+        try:
+            settled = await self.commit(lambda group: self._run_group(group, jobs))
+        except Exception as error:
+            if len(jobs) == 1:
+                Settled(errors=[(jobs[0], error)]).tell()
+                return
+            for job in jobs:
+                await self._run_jobs([job])
+            return
+        settled.tell()
+        for job in settled.again:
+            await self._run_jobs([job])
+
+    async def _run_group(self, group: Group, jobs: Sequence[Job[T]]) -> Settled:
+        settled = Settled()
+        stored = await self._stored_answers(group, jobs)
+        started: set[tuple[str, str, str]] = set()
+        for job in jobs:
+            key = (job.context.tenant, job.rule, job.once.key)
+            if key in stored:
+                self._settle_repetition(settled, job, *stored[key])
+            elif key in started:
+                settled.again.append(job)
+            else:
+                started.add(key)
+                await self._run_job(group, job, settled)
+        return settled
+
+    async def _run_job(self, group: Group, job: Job[T], settled: Settled) -> None:
+        tx = self._open_tx(group, job.context, job.rule)
+        try:
+            answer = job.render(await job.handler(job.command, tx)).SerializeToString()
+        except AGAIN + UNREACHABLE:
+            raise
+        except Exception as error:
+            settled.errors.append((job, error))
+            return
+        group.accept(tx)
+        group.add(
+            tables.IDEMPOTENCY,
+            {
+                "tenant": job.context.tenant,
+                "method": job.rule,
+                "key": job.once.key,
+                "fingerprint": job.once.fingerprint,
+                "answer": answer,
+                "expiry_time": group.now + RETENTION,
+            },
+        )
+        settled.answers.append((job, Answered(answer, replayed=False)))
+
+    def _settle_repetition(self, settled: Settled, job: Job[T], fingerprint: bytes, answer: bytes) -> None:
+        if fingerprint == job.once.fingerprint:
+            settled.answers.append((job, Answered(answer, replayed=True)))
+        else:
+            settled.errors.append((job, Refused("IDEMPOTENCY_KEY_REUSED")))
+
+    async def _stored_answers(
+        self, group: Group, jobs: Sequence[Job[T]]
+    ) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
+        rows = await group.driver.fetch(
+            "SELECT tenant, method, key, fingerprint, answer FROM idempotency"
+            " JOIN unnest($1::text[], $2::text[], $3::text[]) AS asked (tenant, method, key)"
+            " USING (tenant, method, key)",
+            [job.context.tenant for job in jobs],
+            [job.rule for job in jobs],
+            [job.once.key for job in jobs],
+        )
+        return {(r["tenant"], r["method"], r["key"]): (r["fingerprint"], r["answer"]) for r in rows}
+
+    def open(self, group: Group, context: CallContext, rule: str) -> T:
+        """A transaction view for work that is not a caller's command: settling, taking in."""
+        return self._open_tx(group, context, rule)
+
+    async def commit(self, work: Callable[[Group], Awaitable[R]]) -> R:
+        """Runs `work` and commits what it wants written; runs it again when another transaction was in the way.
+
+        `work` must have no effect outside the group. Raises NotDone CONFLICT when it keeps losing, NotDone
+        STORE_UNAVAILABLE when nothing was committed, OutcomeUnknown when the database went away during the commit.
+        """
+        for run in range(RUNS_MAX):
+            try:
+                return await self._commit_once(work)
+            except AGAIN as error:
+                LOG.info("commit_again", run=run, cause=type(error).__name__)
+                await asyncio.sleep(0)
+        raise NotDone("CONFLICT", "other changes kept coming in between")
+
+    async def _commit_once(self, work: Callable[[Group], Awaitable[R]]) -> R:
+        committing = False
+        try:
+            async with self.store.driver() as driver:
+                transaction = driver.transaction()
+                await transaction.start()
+                try:
+                    group = Group(driver, self.clock.now(), self.new_id)
+                    result = await work(group)
+                    await group.flush()
+                    committing = True
+                    await transaction.commit()
+                except BaseException:
+                    if not committing and not driver.is_closed():
+                        await transaction.rollback()
+                    raise
+        except AGAIN:
+            raise
+        except UNREACHABLE as error:
+            if committing:
+                raise OutcomeUnknown("OUTCOME_UNKNOWN", "the database went away during the commit") from error
+            raise unreachable(error) from error
+        if group.targets:
+            self._wake(group.targets)
+        return result
+
+    async def close(self) -> None:
+        """Waits for commits under way."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+
+def is_expected(error: BaseException) -> bool:
+    """True for failures the contract knows; anything else is a fault of ours."""
+    return isinstance(error, OrdermeshError)

@@ -1,0 +1,139 @@
+"""Exact amounts and quantities. Open this file before you compute with money.
+
+Amounts are `decimal.Decimal` with a currency, never float. All arithmetic runs in a context that raises on rounding,
+so a result is exact or an error.
+"""
+
+from dataclasses import dataclass
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+
+from google.type.decimal_pb2 import Decimal as DecimalMessage
+from google.type.money_pb2 import Money as MoneyMessage
+
+from libs.common.errors import Refused
+
+EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, Overflow])
+NANO = Decimal("0.000000001")
+AMOUNT_MAX = Decimal(999_999_999)
+"""Of one price. Totals may be larger."""
+DECIMAL_MAX = Decimal(10) ** 18
+QUANTITY_MAX = Decimal(999_999_999)
+QUANTITY_DECIMALS_MAX = 6
+DECIMAL_TEXT_MAX = 40
+
+_TWO_DECIMALS = """
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP
+    CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS
+    INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN
+    MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE
+    SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW
+    ZWG
+"""
+_NO_DECIMALS = """
+    BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF
+"""
+_THREE_DECIMALS = """
+    BHD IQD JOD KWD LYD OMR TND
+"""
+CURRENCY_DECIMALS: dict[str, int] = {
+    **dict.fromkeys(_TWO_DECIMALS.split(), 2),
+    **dict.fromkeys(_NO_DECIMALS.split(), 0),
+    **dict.fromkeys(_THREE_DECIMALS.split(), 3),
+}
+"""Decimals of each currency in use. Source: ISO 4217 list one, without funds and metals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An exact amount in one currency."""
+
+    amount: Decimal
+    currency: str
+
+    def __add__(self, other: "Money") -> "Money":
+        assert self.currency == other.currency, "amounts of two currencies cannot be added"
+        return Money(EXACT.add(self.amount, other.amount), self.currency)
+
+    def __sub__(self, other: "Money") -> "Money":
+        assert self.currency == other.currency, "amounts of two currencies cannot be subtracted"
+        return Money(EXACT.subtract(self.amount, other.amount), self.currency)
+
+    def times(self, quantity: Decimal) -> "Money":
+        """Exact product; may be finer than the currency."""
+        return Money(EXACT.multiply(self.amount, quantity), self.currency)
+
+    def rounded(self) -> "Money":
+        """Half even, to the currency's decimals: how ERPs round a line amount."""
+        return Money(self.amount.quantize(Decimal(1).scaleb(-CURRENCY_DECIMALS[self.currency])), self.currency)
+
+    @property
+    def text(self) -> str:
+        """Plain decimal text without exponent, for example `12.50`."""
+        return format(self.amount, "f")
+
+
+def zero(currency: str) -> Money:
+    """Nothing, in a currency."""
+    return Money(Decimal(0), currency)
+
+
+def decimals_of(value: Decimal) -> int:
+    """Number of decimals that matter: 2 for 1.50, 1.500 counts 1."""
+    exponent = value.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def parse_decimal(text: str, reason: str, path: str) -> Decimal:
+    """Finite decimal from text. Refused with `reason` at `path` for anything else, exponents beyond use included."""
+    try:
+        value = Decimal(text) if len(text) <= DECIMAL_TEXT_MAX else None
+    except InvalidOperation:
+        value = None
+    if value is None or not value.is_finite() or abs(value) > DECIMAL_MAX or decimals_of(value) > 20:
+        raise Refused.field(reason, path, "is not a decimal number of at most 40 characters")
+    return value
+
+
+def parse_quantity(message: DecimalMessage, path: str) -> Decimal:
+    """Quantity above 0 and within bounds. Refused with QUANTITY_INVALID at `path`."""
+    value = parse_decimal(message.value or "0", "QUANTITY_INVALID", path)
+    if value <= 0 or value > QUANTITY_MAX:
+        raise Refused.field("QUANTITY_INVALID", path, f"must be more than 0 and at most {QUANTITY_MAX}")
+    if decimals_of(value) > QUANTITY_DECIMALS_MAX:
+        raise Refused.field("QUANTITY_INVALID", path, f"has more than {QUANTITY_DECIMALS_MAX} decimals")
+    return value
+
+
+def parse_money(message: MoneyMessage, reason: str, path: str) -> Money:
+    """Amount above 0, not finer than its currency. Refused with CURRENCY_UNKNOWN or `reason` at `path`."""
+    decimals = CURRENCY_DECIMALS.get(message.currency_code)
+    if decimals is None:
+        raise Refused.field("CURRENCY_UNKNOWN", f"{path}.currency_code", "is not an ISO 4217 code in use")
+    if abs(message.nanos) > 999_999_999 or message.units < 0 or message.nanos < 0:
+        raise Refused.field(reason, path, "must be more than 0, with nanos from 0 to 999,999,999")
+    amount = EXACT.add(Decimal(message.units), EXACT.multiply(Decimal(message.nanos), NANO))
+    if amount <= 0 or amount > AMOUNT_MAX:
+        raise Refused.field(reason, path, f"must be more than 0 and at most {AMOUNT_MAX}")
+    if decimals_of(amount) > decimals:
+        raise Refused.field(reason, path, f"is finer than {message.currency_code} allows ({decimals} decimals)")
+    return Money(amount, message.currency_code)
+
+
+def money_from(message: MoneyMessage) -> Money:
+    """Amount of a message that was checked before; may be negative."""
+    return Money(
+        EXACT.add(Decimal(message.units), EXACT.multiply(Decimal(message.nanos), NANO)), message.currency_code
+    )
+
+
+def render_money(money: Money) -> MoneyMessage:
+    """The message; exact to nine decimals, which every amount here is."""
+    units = int(money.amount)
+    nanos = EXACT.multiply(EXACT.subtract(money.amount, Decimal(units)), Decimal(1_000_000_000))
+    assert nanos == int(nanos), f"{money.amount} is finer than a nano"
+    return MoneyMessage(units=units, nanos=int(nanos), currency_code=money.currency)
+
+
+def render_decimal(value: Decimal) -> DecimalMessage:
+    """The message, as plain text without exponent."""
+    return DecimalMessage(value=format(value, "f"))

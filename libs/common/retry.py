@@ -1,0 +1,70 @@
+"""When to try again. Open this file to learn or change how long a delivery waits and when it is given up.
+
+Everything here is a pure decision: the caller stores the due time in the delivery's row, nothing sleeps.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently."""
+
+    attempts_max: int = 12
+    """Tries in all before a person is asked; an open circuit breaker spends none."""
+    wait_min: timedelta = timedelta(milliseconds=200)
+    wait_max: timedelta = timedelta(minutes=5)
+    retry_after_max: timedelta = timedelta(hours=6)
+    """A vendor's Retry-After beyond this is cut: a header must not stop a lane for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Surely not applied; try again then."""
+
+    due_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Perhaps applied; look for the key then, before anything is repeated."""
+
+    due_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A person must act."""
+
+    reason: str
+
+
+Decision = RetryAt | Reconcile | Parked
+
+
+def wait_before(attempt: int, policy: RetryPolicy, draw: float) -> timedelta:
+    """Time to wait before try `attempt` (2 = first repetition).
+
+    draw: uniform in [0, 1), passed in so that a simulation can replay it.
+    Result lies in [wait_min / 2, wait_max]: equal jitter over min(wait_max, wait_min * 2**(attempt - 2)).
+    Source: AWS, "Exponential Backoff And Jitter" (2015).
+    """
+    ceiling = min(policy.wait_max, policy.wait_min * 2 ** min(attempt - 2, 30))
+    return ceiling / 2 + (ceiling / 2) * draw
+
+
+def decide(error: OrdermeshError, attempt: int, now: datetime, policy: RetryPolicy, draw: float) -> Decision:
+    """What follows from a failed try number `attempt` (from 1).
+
+    A Retry-After is a floor, never a ceiling: the wait is the longer of both.
+    """
+    if isinstance(error, Refused):
+        return Parked(error.reason)
+    if attempt >= policy.attempts_max:
+        return Parked("ATTEMPTS_SPENT" if isinstance(error, NotDone) else error.reason)
+    asked = min(error.retry_after or timedelta(0), policy.retry_after_max)
+    due_time = now + max(wait_before(attempt + 1, policy, draw), asked)
+    return Reconcile(due_time) if isinstance(error, OutcomeUnknown) else RetryAt(due_time)

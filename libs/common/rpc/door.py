@@ -1,0 +1,117 @@
+"""Between the socket and a servicer: what happens to a call, in order. Open this file to add a behaviour.
+
+    context     correlation id and trace, from the caller or made
+    errors      whatever is raised from here on becomes a status
+    identity    token verified, role checked; before a byte of the request is read
+    deadline    the caller's, or the method's own
+    validation  bytes to a message that keeps the rules of its contract
+    servicer
+
+Behaviours are stacked when a service is added, not per call: gRPC's own interceptors would cost as much again as all
+of this together. Health and reflection do not come through here.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias, cast
+
+import grpc
+from google.protobuf.message import Message
+
+from libs.common.context import current
+from libs.common.identity import Verifier
+from libs.common.rpc.call import Call, ServicerContext, Step, text_metadata
+from libs.common.rpc.contract import Method, methods
+from libs.common.rpc.interceptors.context import CORRELATION_KEY, context_in
+from libs.common.rpc.interceptors.deadline import keep_deadline, within
+from libs.common.rpc.interceptors.errors import answer_with
+from libs.common.rpc.interceptors.identity import Admission
+from libs.common.rpc.interceptors.validation import Reading
+from libs.common.rpc.replay import serving
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
+Unary = Callable[[Message, ServicerContext], Awaitable[Message]]
+Streaming = Callable[[Message, ServicerContext], AsyncIterator[Message]]
+RawUnary = Callable[[bytes, ServicerContext], Awaitable[Message]]
+RawStreaming = Callable[[bytes, ServicerContext], AsyncIterator[Message]]
+Decode = Callable[[bytes], Message]
+
+
+class Door:
+    """Stands in for the gRPC server while services are added and hands their methods on, guarded."""
+
+    def __init__(self, server: grpc.aio.Server, verifier: Verifier) -> None:
+        self._server = server
+        self._steps: Sequence[Step] = (Admission(verifier), keep_deadline)
+        self._reading = Reading()
+        self.services: list[str] = []
+        """Full names of the services added."""
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Left out: the same methods come by name in the next call, and an unguarded way in must not exist."""
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: Mapping[str, Handler]
+    ) -> None:
+        guarded = {
+            name: self._guarded(f"/{service_name}/{name}", handler)
+            for name, handler in method_handlers.items()
+        }
+        self._server.add_registered_method_handlers(service_name, guarded)
+        self.services.append(service_name)
+
+    def _guarded(self, path: str, handler: Handler) -> Handler:
+        method, decode = methods()[path], handler.request_deserializer
+        assert decode is not None, path
+        if handler.response_streaming:
+            stream = self._streaming(method, decode, cast(Streaming, handler.unary_stream))
+            return grpc.unary_stream_rpc_method_handler(
+                stream, response_serializer=handler.response_serializer
+            )
+        assert handler.unary_unary is not None, f"{path}: no contract streams requests"
+        unary = self._unary(method, decode, cast(Unary, handler.unary_unary))
+        return grpc.unary_unary_rpc_method_handler(unary, response_serializer=handler.response_serializer)
+
+    def _unary(self, method: Method, decode: Decode, servicer: Unary) -> RawUnary:
+        async def answer(raw: bytes, servicer_context: ServicerContext) -> Message:
+            call = _opened(method, servicer_context)
+            try:
+                for step in self._steps:
+                    step(call)
+                request = self._reading.request(decode, raw)
+                if call.cancel_after_seconds is None:
+                    return await servicer(request, servicer_context)
+                async with within(call):
+                    return await servicer(request, servicer_context)
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
+                return await answer_with(error, call)
+
+        return answer
+
+    def _streaming(self, method: Method, decode: Decode, servicer: Streaming) -> RawStreaming:
+        async def answer(raw: bytes, servicer_context: ServicerContext) -> AsyncIterator[Message]:
+            call = _opened(method, servicer_context)
+            try:
+                for step in self._steps:
+                    step(call)
+                request = self._reading.request(decode, raw)
+                async with within(call):
+                    async for message in servicer(request, servicer_context):
+                        yield message
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
+                await answer_with(error, call)
+
+        return answer
+
+
+def _opened(method: Method, servicer_context: ServicerContext) -> Call:
+    """The call with its ids in place, echoed to the caller."""
+    metadata = text_metadata(servicer_context)
+    context = context_in(metadata)
+    current.set(context)
+    serving.set(servicer_context)
+    servicer_context.set_trailing_metadata(((CORRELATION_KEY, context.correlation_id),))
+    return Call(method, servicer_context, metadata, context)

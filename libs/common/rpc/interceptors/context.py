@@ -1,0 +1,26 @@
+"""Correlation and trace: taken from the caller when usable, else made. Both are in place before anything can fail."""
+
+from collections.abc import Mapping
+
+from libs.common.context import CallContext, accepted_id
+from libs.common.ids import new_id
+from libs.common.telemetry import accepted_traceparent, current_traceparent, new_traceparent
+
+CORRELATION_KEY = "x-correlation-id"
+CAUSATION_KEY = "x-causation-id"
+TRACEPARENT_KEY = "traceparent"
+
+
+def context_in(metadata: Mapping[str, str]) -> CallContext:
+    """What the metadata says, without anything that only a verified token may say."""
+    return CallContext(
+        tenant="",
+        system="",
+        actor="",
+        roles=frozenset(),
+        correlation_id=accepted_id(metadata.get(CORRELATION_KEY, "")) or new_id("cor"),
+        causation_id=accepted_id(metadata.get(CAUSATION_KEY, "")),
+        traceparent=current_traceparent()
+        or accepted_traceparent(metadata.get(TRACEPARENT_KEY, ""))
+        or new_traceparent(),
+    )

@@ -1,0 +1,53 @@
+"""Small pieces that every service's `wire.py` needs: times, dates, links, addresses. Pure."""
+
+from datetime import UTC, date, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.date_pb2 import Date
+from ordermesh.common.v1 import external_ref_pb2
+from ordermesh.connector.v1 import change_pb2
+
+from libs.common.aggregate import Link
+from libs.common.errors import Refused
+
+
+def render_time(moment: datetime) -> Timestamp:
+    """UTC moment to message, to the microsecond."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def parse_time(message: Timestamp) -> datetime:
+    """Message to UTC moment, to the microsecond."""
+    return message.ToDatetime(tzinfo=UTC)
+
+
+def render_date(day: date | None) -> Date | None:
+    """Day to message, where there is one."""
+    return Date(year=day.year, month=day.month, day=day.day) if day else None
+
+
+def parse_date(message: Date, path: str) -> date | None:
+    """Whole day, or None for an absent one. Refused with INVALID_FIELD at `path`."""
+    if not (message.year or message.month or message.day):
+        return None
+    try:
+        return date(message.year, message.month, message.day)
+    except ValueError:
+        raise Refused.field("INVALID_FIELD", path, "is not a day of the calendar") from None
+
+
+def render_link(link: Link) -> external_ref_pb2.Link:
+    return external_ref_pb2.Link(
+        ref=external_ref_pb2.ExternalRef(system=link.system, external_id=link.external_id),
+        number=link.number,
+        version=link.version,
+    )
+
+
+def link_of_change(change: change_pb2.ExternalChange, number: str) -> Link:
+    """The link an outside change teaches. Its version is the moment of the change as text that sorts by time."""
+    moment = parse_time(change.changed_time).isoformat(timespec="microseconds")
+    return Link(change.ref.system, change.ref.external_id, number, moment)
+
