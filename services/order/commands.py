@@ -1,0 +1,307 @@
+"""What can be done to orders, one function per intention. Open this file to read a use case from end to end.
+
+Each runs inside one commit and may run again when the commit fails, so nothing here has an effect of its own.
+`OrderTx` is the port: what a command needs of its transaction.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from libs.common.aggregate import Link, is_stale
+from libs.common.context import CallContext
+from libs.common.errors import Refused
+from libs.common.ids import NewId
+from libs.common.money import Money
+from services.order import domain
+from services.order.domain import Order, Stage
+
+APPROVAL_TIME = timedelta(days=3)
+"""How long an approver has."""
+
+
+class Orders(Protocol):
+    """The orders of the caller's tenant."""
+
+    async def get(self, record_id: str) -> Order | None: ...
+
+    async def put(self, record: Order) -> Order: ...
+
+
+class References(Protocol):
+    """Copies of customers and products, kept from their services' events."""
+
+    async def customer(self, party: domain.Party) -> domain.KnownCustomer | None: ...
+
+    async def products(self, skus: Sequence[str]) -> dict[str, domain.KnownProduct]: ...
+
+    def keep_customer(self, customer: domain.KnownCustomer, names: Sequence[str]) -> None: ...
+
+    def keep_product(self, product: domain.KnownProduct) -> None: ...
+
+
+class Routing(Protocol):
+    """Which ERP and CRM an order belongs to. Refused with ROUTE_NOT_CONFIGURED."""
+
+    def __call__(self, tenant: str, region: str, business_unit: str, /) -> tuple[str, str]: ...
+
+
+class OrderTx(Protocol):
+    """One command's transaction."""
+
+    @property
+    def now(self) -> datetime: ...
+
+    @property
+    def context(self) -> CallContext: ...
+
+    @property
+    def new_id(self) -> NewId: ...
+
+    @property
+    def orders(self) -> Orders: ...
+
+    @property
+    def references(self) -> References: ...
+
+    @property
+    def route(self) -> Routing: ...
+
+    @property
+    def backorders(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOrder:
+    """An order as handed in. `total` is None when the caller stated none."""
+
+    sold_to: domain.Party
+    purchase_order_number: str
+    currency: str
+    lines: tuple[domain.OrderLine, ...]
+    total: Money | None
+    ship_to: domain.Address | None
+    requested_date: date | None
+    memo: str
+    region: str
+    business_unit: str
+    source_system: str
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """A person's decision about one order. An empty etag skips the version check."""
+
+    order_id: str
+    note: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """A correction of one order."""
+
+    decision: Decide
+    correction: domain.Correction
+
+
+@dataclass(frozen=True, slots=True)
+class TakeInProgress:
+    """The ERP's word on one order."""
+
+    order_id: str
+    link: Link
+    progress: domain.Progress
+
+
+class Credit(StrEnum):
+    """The ERP's word on credit."""
+
+    COVERED = ""
+    OVER_LIMIT = "CREDIT_LIMIT_EXCEEDED"
+    ON_HOLD = "CREDIT_HOLD"
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """The ERP's word on stock: numbers of the lines that cannot be promised now."""
+
+    short: tuple[int, ...]
+
+
+# Callers ---------------------------------------------------------------------------------------------------------
+
+
+async def submit_order(command: SubmitOrder, tx: OrderTx) -> Order:
+    """Accepts an order. Customer and products must be known; the ERP is asked later."""
+    erp, crm = tx.route(tx.context.tenant, command.region, command.business_unit)
+    customer = await tx.references.customer(command.sold_to)
+    order = Order(
+        tenant=tx.context.tenant,
+        record_id=tx.new_id("ord"),
+        create_time=tx.now,
+        update_time=tx.now,
+        correlation_id=tx.context.correlation_id,
+        traceparent=tx.context.traceparent,
+        sold_to=command.sold_to,
+        customer_id=customer.customer_id if customer else "",
+        currency=command.currency,
+        lines=command.lines,
+        total=command.total or domain.sum_of(command.lines, command.currency),
+        erp=erp,
+        crm=crm,
+        submitted_by=tx.context.actor,
+        purchase_order_number=command.purchase_order_number,
+        ship_to=command.ship_to,
+        requested_date=command.requested_date,
+        memo=command.memo,
+        region=command.region,
+        business_unit=command.business_unit,
+        source_system=command.source_system,
+        source_id=command.source_id,
+    ).received()
+    domain.check_references(order, customer, await tx.references.products([line.sku for line in order.lines]))
+    return await tx.orders.put(order)
+
+
+async def correct_order(command: Mend, tx: OrderTx) -> Order:
+    order = await _decided(command.decision, tx)
+    return await tx.orders.put(order.corrected(command.correction))
+
+
+async def hold_order(command: Decide, tx: OrderTx) -> Order:
+    order = await _decided(command, tx)
+    return await tx.orders.put(order.held(_hold(domain.REQUESTED, command.note, tx.context.actor, tx.now)))
+
+
+async def release_order(command: Decide, tx: OrderTx) -> Order:
+    return await tx.orders.put((await _decided(command, tx)).released())
+
+
+async def approve_order(command: Decide, tx: OrderTx) -> Order:
+    order = await _decided(command, tx)
+    return await tx.orders.put(order.approved(tx.context.actor, tx.now))
+
+
+async def cancel_order(command: Decide, tx: OrderTx) -> Order:
+    return await tx.orders.put((await _decided(command, tx)).cancel())
+
+
+async def _decided(command: Decide, tx: OrderTx) -> Order:
+    """The order the decision is about. Refused with NOT_FOUND or ETAG_MISMATCH."""
+    order = await tx.orders.get(command.order_id)
+    if order is None:
+        raise Refused("NOT_FOUND")
+    if command.etag and command.etag not in (order.etag, "*"):
+        raise Refused("ETAG_MISMATCH", f"the order is at version {order.etag}")
+    return order
+
+
+def _hold(reason: str, note: str, by: str, now: datetime) -> domain.Hold:
+    return domain.Hold(reason, note, by, now, now + APPROVAL_TIME)
+
+
+# Stages: each does nothing when the order has moved on or is on hold; releasing it runs the stage again -------------
+
+
+async def validate_order(order_id: str, tx: OrderTx) -> None:
+    """Customer linked and active, products and units known, as of now."""
+    order = await _existing(order_id, tx)
+    if order.awaits(Stage.VALIDATE):
+        customer = await tx.references.customer(order.sold_to)
+        products = await tx.references.products([line.sku for line in order.lines])
+        domain.check_references(order, customer, products)
+        await tx.orders.put(order.validated())
+
+
+async def record_credit(order_id: str, credit: Credit, tx: OrderTx) -> None:
+    """Goes on, or holds the order for an approver who is not its submitter."""
+    order = await _existing(order_id, tx)
+    if not order.awaits(Stage.CREDIT):
+        return
+    if credit is Credit.COVERED:
+        await tx.orders.put(order.credit_cleared())
+    else:
+        await tx.orders.put(order.held(_hold(credit.value, "", order.submitted_by, tx.now)))
+
+
+async def record_availability(order_id: str, availability: Availability, tx: OrderTx) -> None:
+    """Goes on when everything can be promised or back orders are allowed, else holds the order."""
+    order = await _existing(order_id, tx)
+    if not order.awaits(Stage.AVAILABILITY):
+        return
+    if availability.short and not tx.backorders:
+        note = f"short: lines {', '.join(str(number) for number in availability.short)}"
+        await tx.orders.put(order.held(_hold("STOCK_SHORT", note[:255], order.submitted_by, tx.now)))
+    else:
+        await tx.orders.put(order.availability_confirmed())
+
+
+async def record_tax(order_id: str, tax_total: Money | None, tx: OrderTx) -> None:
+    """Goes on with the tax, or without where the ERP computes it at posting."""
+    order = await _existing(order_id, tx)
+    if order.awaits(Stage.TAX):
+        await tx.orders.put(order.taxed(tax_total))
+
+
+# What other systems and services say ---------------------------------------------------------------------------------
+
+
+async def record_posted(order_id: str, link: Link, tx: OrderTx) -> None:
+    """The ERP has answered that it has the document."""
+    await _put_if_changed(await _existing(order_id, tx), lambda order: order.posted(link), tx)
+
+
+async def record_link(order_id: str, link: Link, tx: OrderTx) -> None:
+    """A system has named its record of the order."""
+
+    await _put_if_changed(await _existing(order_id, tx), lambda order: order.linked_and_told(link), tx)
+
+
+async def record_cancelled(order_id: str, tx: OrderTx) -> None:
+    """The ERP has confirmed the cancellation."""
+    await _put_if_changed(await _existing(order_id, tx), lambda order: order.cancelled(), tx)
+
+
+async def take_in_progress(command: TakeInProgress, tx: OrderTx) -> None:
+    """The ERP's word on one of our orders. Refused with ORDER_UNKNOWN for an id we never gave out."""
+    order = await tx.orders.get(command.order_id)
+    if order is None:
+        raise Refused("ORDER_UNKNOWN", f"{command.link.system} names {command.order_id}")
+    if is_stale(order.link_of(command.link.system), command.link):
+        return
+    await _put_if_changed(order, lambda order: order.progressed(command.progress, command.link), tx)
+
+
+async def take_in_invoice(order_id: str, invoice: domain.Invoice, tx: OrderTx) -> None:
+    """An invoice of one of our orders, new or changed; invoices of others are none of our business."""
+    if not order_id:
+        return
+    order = await tx.orders.get(order_id)
+    if order is None:
+        raise Refused("ORDER_UNKNOWN", f"invoice {invoice.number} names {order_id}")
+    await _put_if_changed(order, lambda order: order.invoiced(invoice), tx)
+
+
+async def keep_customer(customer: domain.KnownCustomer, names: Sequence[str], tx: OrderTx) -> None:
+    tx.references.keep_customer(customer, names)
+
+
+async def keep_product(product: domain.KnownProduct, tx: OrderTx) -> None:
+    tx.references.keep_product(product)
+
+
+async def _put_if_changed(order: Order, change: Callable[[Order], Order], tx: OrderTx) -> None:
+    """Every change worth storing tells something; a mere repetition tells nothing."""
+    after = change(order)
+    if after.pending:
+        await tx.orders.put(after)
+
+
+async def _existing(order_id: str, tx: OrderTx) -> Order:
+    order = await tx.orders.get(order_id)
+    assert order is not None, f"{order_id} has events and no record"
+    return order

@@ -1,0 +1,507 @@
+"""What an order is and may become. Open this file to learn or change a rule about orders.
+
+    RECEIVED ─ validate ─ credit ─ availability ─ tax ─ post → POSTED → ACCEPTED → PARTLY_SHIPPED → SHIPPED
+        ↑ ↓                                                                             → INVOICED → PAID
+      ON_HOLD                                                    REJECTED, CANCELLED: before goods have left
+
+Pure: no I/O, no clock, no ids made here. A method returns a new order that carries the facts to be told.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from typing import Self
+
+from libs.common.aggregate import Aggregate, Link
+from libs.common.errors import Refused, Violation
+from libs.common.money import Money, zero
+
+
+class State(IntEnum):
+    """How far the order has come; higher is further. The numbers are those of the contract."""
+
+    RECEIVED = 10
+    ON_HOLD = 20
+    POSTED = 30
+    ACCEPTED = 40
+    PARTLY_SHIPPED = 50
+    SHIPPED = 60
+    INVOICED = 70
+    PAID = 80
+    REJECTED = 90
+    CANCELLED = 100
+
+
+FINAL = frozenset({State.PAID, State.REJECTED, State.CANCELLED})
+
+
+class Stage(IntEnum):
+    """The next thing to be done before posting."""
+
+    VALIDATE = 1
+    CREDIT = 2
+    AVAILABILITY = 3
+    TAX = 4
+    POST = 5
+    FOLLOW = 6
+
+
+class OrderEvent(StrEnum):
+    """Facts, named as in the contract."""
+
+    RECEIVED = "OrderReceived"
+    VALIDATED = "OrderValidated"
+    CREDIT_CLEARED = "OrderCreditCleared"
+    AVAILABILITY_CONFIRMED = "OrderAvailabilityConfirmed"
+    TAXED = "OrderTaxed"
+    POSTED = "OrderPosted"
+    ACCEPTED = "OrderAccepted"
+    PARTLY_SHIPPED = "OrderPartlyShipped"
+    SHIPPED = "OrderShipped"
+    INVOICED = "OrderInvoiced"
+    PAID = "OrderPaid"
+    HELD = "OrderHeld"
+    RELEASED = "OrderReleased"
+    APPROVED = "OrderApproved"
+    CORRECTED = "OrderCorrected"
+    PROGRESSED = "OrderProgressed"
+    CANCEL_REQUESTED = "OrderCancelRequested"
+    REJECTED = "OrderRejected"
+    CANCELLED = "OrderCancelled"
+    LINKED = "OrderLinked"
+
+
+REACHED = {
+    State.POSTED: OrderEvent.POSTED,
+    State.ACCEPTED: OrderEvent.ACCEPTED,
+    State.PARTLY_SHIPPED: OrderEvent.PARTLY_SHIPPED,
+    State.SHIPPED: OrderEvent.SHIPPED,
+    State.INVOICED: OrderEvent.INVOICED,
+    State.PAID: OrderEvent.PAID,
+    State.REJECTED: OrderEvent.REJECTED,
+    State.CANCELLED: OrderEvent.CANCELLED,
+}
+REQUESTED = "REQUESTED"
+"""Reason of a hold that somebody asked for; any other reason needs an approval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """The sold-to party as the caller named it: our id, or an outside record."""
+
+    customer_id: str = ""
+    system: str = ""
+    external_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where goods go."""
+
+    addressee: str = ""
+    lines: tuple[str, ...] = ()
+    locality: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """One position. `quantity` is in `unit_code`, `unit_price` is for one unit."""
+
+    line_number: int
+    sku: str
+    quantity: Decimal
+    unit_price: Money
+    unit_code: str = ""
+    tax_code: str = ""
+    description: str = ""
+    source_line_id: str = ""
+    shipped_quantity: Decimal = Decimal(0)
+
+    @property
+    def amount(self) -> Money:
+        """Quantity times price, rounded to the currency as ERPs round a line."""
+        return self.unit_price.times(self.quantity).rounded()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why the order stands still."""
+
+    reason: str
+    note: str
+    requested_by: str
+    requested_time: datetime
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """Goods that left together, as the ERP says."""
+
+    system: str
+    external_id: str
+    number: str
+    tracking_number: str
+    ship_date: date | None
+    lines: tuple[tuple[str, Decimal], ...]
+    """SKU and quantity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """What the order knows of an invoice."""
+
+    invoice_id: str
+    number: str
+    net_total: Money
+    total: Money
+    amount_due: Money
+    void: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the ERP says of the order, the whole of it. `state` is None while it only waits there."""
+
+    state: State | None
+    number: str
+    shipments: tuple[Shipment, ...]
+    tax_total: Money | None
+    closed: bool
+    """Closed in the ERP: nothing more will be shipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person mends. None leaves a value as it is."""
+
+    lines: tuple[tuple[int, str | None, str | None], ...]
+    """Line number, tax code, description."""
+    purchase_order_number: str | None
+    memo: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order(Aggregate):
+    """One sales order. `total` is the exact sum of its lines without tax."""
+
+    sold_to: Party
+    customer_id: str
+    currency: str
+    lines: tuple[OrderLine, ...]
+    total: Money
+    erp: str
+    crm: str
+    submitted_by: str
+    purchase_order_number: str = ""
+    ship_to: Address | None = None
+    requested_date: date | None = None
+    memo: str = ""
+    region: str = ""
+    business_unit: str = ""
+    source_system: str = ""
+    source_id: str = ""
+    state: State = State.RECEIVED
+    stage: Stage = Stage.VALIDATE
+    hold: Hold | None = None
+    shipments: tuple[Shipment, ...] = ()
+    invoices: tuple[Invoice, ...] = ()
+    reason: str = ""
+    tax_total: Money | None = None
+    erp_number: str = ""
+    cancel_requested: bool = False
+    fully_invoiced: bool = field(default=False)
+    """The ERP says that all of the order is invoiced."""
+
+    # On the way to the ERP ------------------------------------------------------------------------
+
+    def received(self) -> Self:
+        """A new order. Refused with LINE_NUMBER_REPEATED, CURRENCY_MIXED or TOTAL_MISMATCH, all violations at once."""
+        violations = [*self._repeated_numbers(), *self._mixed_currencies()]
+        if violations:
+            raise Refused(violations[0].reason, violations[0].description, violations=violations)
+        total = sum_of(self.lines, self.currency)
+        if self.total != total:
+            raise Refused.field(
+                "TOTAL_MISMATCH", "order.total", f"is {self.total.text}, the lines sum up to {total.text}"
+            )
+        source = (Link(self.source_system, self.source_id),) if self.source_system else ()
+        return replace(self, links=source).telling(OrderEvent.RECEIVED)
+
+    def _repeated_numbers(self) -> list[Violation]:
+        seen: set[int] = set()
+        violations = []
+        for index, line in enumerate(self.lines):
+            if line.line_number in seen:
+                path = f"order.lines[{index}].line_number"
+                violations.append(Violation(path, f"{line.line_number} stands twice", "LINE_NUMBER_REPEATED"))
+            seen.add(line.line_number)
+        return violations
+
+    def _mixed_currencies(self) -> list[Violation]:
+        return [
+            Violation(
+                f"order.lines[{index}].unit_price.currency_code",
+                f"is {line.unit_price.currency}, the order is in {self.currency}",
+                "CURRENCY_MIXED",
+            )
+            for index, line in enumerate(self.lines)
+            if line.unit_price.currency != self.currency
+        ]
+
+    def awaits(self, stage: Stage) -> bool:
+        """True when exactly this stage is next and nothing holds the order."""
+        return self.state is State.RECEIVED and self.stage is stage
+
+    def validated(self) -> Self:
+        return replace(self, stage=Stage.CREDIT).telling(OrderEvent.VALIDATED)
+
+    def credit_cleared(self) -> Self:
+        return replace(self, stage=Stage.AVAILABILITY).telling(OrderEvent.CREDIT_CLEARED)
+
+    def availability_confirmed(self) -> Self:
+        return replace(self, stage=Stage.TAX).telling(OrderEvent.AVAILABILITY_CONFIRMED)
+
+    def taxed(self, tax_total: Money | None) -> Self:
+        """Ready for the ERP; `tax_total` is None where the ERP computes tax when it saves the document."""
+        return replace(self, stage=Stage.POST, tax_total=tax_total).telling(OrderEvent.TAXED)
+
+    def posted(self, link: Link) -> Self:
+        """The ERP has a document; known already counts as known."""
+        if self.state >= State.POSTED:
+            return self.linked_and_told(link)
+        posted = replace(
+            self.linked(link), state=State.POSTED, stage=Stage.FOLLOW, erp_number=link.number, hold=None
+        )
+        return posted.telling(OrderEvent.POSTED)
+
+    def linked_and_told(self, link: Link) -> Self:
+        """An outside record stands for the order; known already is nothing to tell."""
+        known = self.link_of(link.system)
+        if known and known.external_id == link.external_id:
+            return self
+        return self.linked(link).telling(OrderEvent.LINKED)
+
+    # Decisions of people --------------------------------------------------------------------------
+
+    def held(self, hold: Hold) -> Self:
+        """Refused with ORDER_SHIPPED or STATE_FORBIDS once the ERP may have it."""
+        self._refuse_shipped()
+        if self.state is not State.RECEIVED or self.stage >= Stage.POST:
+            raise Refused("STATE_FORBIDS", f"an order that is {self.state.name} cannot be held")
+        return replace(self, state=State.ON_HOLD, hold=hold).telling(OrderEvent.HELD)
+
+    def released(self) -> Self:
+        """Refused with STATE_FORBIDS when it is not on hold or an approval is needed."""
+        if self.state is not State.ON_HOLD or self.hold is None:
+            raise Refused("STATE_FORBIDS", f"an order that is {self.state.name} cannot be released")
+        if self.hold.reason != REQUESTED:
+            raise Refused("STATE_FORBIDS", f"held for {self.hold.reason}: it needs an approval")
+        return replace(self, state=State.RECEIVED, hold=None).telling(OrderEvent.RELEASED)
+
+    def approved(self, by: str, now: datetime) -> Self:
+        """Lets it go on past the check that held it. Four eyes: the requester may not approve."""
+        if self.state is not State.ON_HOLD or self.hold is None or self.hold.reason == REQUESTED:
+            raise Refused("STATE_FORBIDS", f"an order that is {self.state.name} waits for no approval")
+        if by == self.hold.requested_by:
+            raise Refused("APPROVER_IS_REQUESTER")
+        if now >= self.hold.expire_time:
+            raise Refused(
+                "APPROVAL_EXPIRED", f"it could be approved until {self.hold.expire_time:%Y-%m-%d %H:%M}Z"
+            )
+        next_stage = Stage(self.stage + 1)
+        return replace(self, state=State.RECEIVED, stage=next_stage, hold=None).telling(OrderEvent.APPROVED)
+
+    def corrected(self, correction: Correction) -> Self:
+        """Refused with STATE_FORBIDS once the ERP has the order, NOT_FOUND for a line that is not there."""
+        if self.state not in (State.RECEIVED, State.ON_HOLD):
+            raise Refused("STATE_FORBIDS", f"an order that is {self.state.name} is corrected in the ERP")
+        lines = {line.line_number: line for line in self.lines}
+        for index, (line_number, tax_code, description) in enumerate(correction.lines):
+            if line_number not in lines:
+                said = f"there is no line {line_number}"
+                raise Refused.field("NOT_FOUND", f"lines[{index}].line_number", said)
+            line = lines[line_number]
+            lines[line_number] = replace(
+                line,
+                tax_code=line.tax_code if tax_code is None else tax_code,
+                description=line.description if description is None else description,
+            )
+        number = correction.purchase_order_number
+        return replace(
+            self,
+            lines=tuple(lines.values()),
+            purchase_order_number=self.purchase_order_number if number is None else number,
+            memo=self.memo if correction.memo is None else correction.memo,
+        ).telling(OrderEvent.CORRECTED)
+
+    def cancel(self) -> Self:
+        """Cancelled at once while the ERP cannot have it, else asked for.
+
+        Refused with ORDER_SHIPPED or STATE_FORBIDS.
+        """
+        self._refuse_shipped()
+        if self.state in FINAL or self.state >= State.INVOICED:
+            raise Refused("STATE_FORBIDS", f"an order that is {self.state.name} cannot be cancelled")
+        if self.stage < Stage.POST:
+            return self._ended(State.CANCELLED, "")
+        if self.cancel_requested:
+            return self
+        return replace(self, cancel_requested=True).telling(OrderEvent.CANCEL_REQUESTED)
+
+    def cancelled(self, reason: str = "") -> Self:
+        """The ERP has confirmed, or never had it."""
+        return self if self.state in FINAL else self._ended(State.CANCELLED, reason)
+
+    def _refuse_shipped(self) -> None:
+        if State.PARTLY_SHIPPED <= self.state < State.REJECTED:
+            raise Refused("ORDER_SHIPPED", f"the order is {self.state.name}")
+
+    def _ended(self, state: State, reason: str) -> Self:
+        return replace(self, state=state, reason=reason, hold=None).telling(REACHED[state])
+
+    # What the ERP says ----------------------------------------------------------------------------
+
+    def progressed(self, progress: Progress, link: Link) -> Self:
+        """Takes the ERP's word; a state never goes back, and nothing new is nothing to tell."""
+        if self.state in FINAL:
+            return self.linked(link)
+        known = self if self.state >= State.POSTED else self.posted(replace(link, number=progress.number))
+        shipped = shipped_quantities(progress.shipments)
+        after = replace(
+            known.linked(link),
+            erp_number=progress.number or known.erp_number,
+            shipments=progress.shipments,
+            tax_total=progress.tax_total or known.tax_total,
+            lines=with_shipped(known.lines, shipped),
+            fully_invoiced=known.fully_invoiced or progress.state is State.INVOICED,
+        )
+        if progress.state is State.REJECTED and known.state < State.PARTLY_SHIPPED:
+            return after._ended(State.REJECTED, "ERP_REFUSED")
+        if progress.closed and not progress.shipments and known.state < State.PARTLY_SHIPPED:
+            return after._ended(State.CANCELLED, "" if known.cancel_requested else "ERP_REFUSED")
+        return after._settled(known, progress.state)
+
+    def invoiced(self, invoice: Invoice) -> Self:
+        """Takes an invoice in, new or changed."""
+        others = tuple(other for other in self.invoices if other.invoice_id != invoice.invoice_id)
+        after = replace(self, invoices=(*others, invoice))
+        return self if self.state in FINAL or after == self else after._settled(self, None)
+
+    def _settled(self, before: "Order", reached: State | None) -> Self:
+        """Moves the state as far as the facts say and tells of it once."""
+        target = max(before.state, reached or before.state)
+        valid = [invoice for invoice in self.invoices if not invoice.void]
+        billed = sum_money([invoice.net_total for invoice in valid], self.currency)
+        if valid and (self.fully_invoiced or billed.amount >= self.total.amount):
+            target = max(target, State.INVOICED)
+            if all(invoice.amount_due.amount <= 0 for invoice in valid):
+                target = State.PAID
+        if target > before.state:
+            return replace(self, state=target, stage=Stage.FOLLOW, hold=None).telling(REACHED[target])
+        told = (self.shipments, self.invoices, self.tax_total) != (
+            before.shipments,
+            before.invoices,
+            before.tax_total,
+        )
+        return self.telling(OrderEvent.PROGRESSED) if told else self
+
+
+def sum_money(amounts: list[Money], currency: str) -> Money:
+    """Exact sum of amounts in one currency."""
+    total = zero(currency)
+    for amount in amounts:
+        total = total + amount
+    return total
+
+
+def sum_of(lines: tuple[OrderLine, ...], currency: str) -> Money:
+    """Sum of the line amounts."""
+    return sum_money([line.amount for line in lines], currency)
+
+
+def shipped_quantities(shipments: tuple[Shipment, ...]) -> dict[str, Decimal]:
+    """Quantity that left, by SKU."""
+    shipped: dict[str, Decimal] = {}
+    for shipment in shipments:
+        for sku, quantity in shipment.lines:
+            shipped[sku] = shipped.get(sku, Decimal(0)) + quantity
+    return shipped
+
+
+def with_shipped(lines: tuple[OrderLine, ...], shipped: dict[str, Decimal]) -> tuple[OrderLine, ...]:
+    """Spreads shipped quantities over the lines of a SKU, first line first."""
+    left = dict(shipped)
+    spread = []
+    for line in lines:
+        taken = min(line.quantity, left.get(line.sku, Decimal(0)))
+        left[line.sku] = left.get(line.sku, Decimal(0)) - taken
+        spread.append(replace(line, shipped_quantity=taken))
+    return tuple(spread)
+
+
+# What the order service knows of customers and products, told to it by their services ------------
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCustomer:
+    """A customer as far as orders need to know."""
+
+    customer_id: str
+    active: bool
+    external_ids: dict[str, str]
+    """System to that system's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownProduct:
+    """A product as far as orders need to know."""
+
+    sku: str
+    active: bool
+    unit_code: str
+    external_ids: dict[str, str]
+
+
+def check_references(order: Order, customer: KnownCustomer | None, products: dict[str, KnownProduct]) -> None:
+    """Refused with all violations at once: CUSTOMER_UNKNOWN, CUSTOMER_INACTIVE, PRODUCT_…, UNIT_UNKNOWN."""
+    violations: list[Violation] = []
+    if customer is None:
+        violations.append(Violation("order.sold_to", "no such customer", "CUSTOMER_UNKNOWN", owner="erp"))
+    elif not customer.active:
+        violations.append(Violation("order.sold_to", "is closed", "CUSTOMER_INACTIVE", owner="erp"))
+    for index, line in enumerate(order.lines):
+        violation = _line_violation(f"order.lines[{index}]", line, products.get(line.sku))
+        if violation:
+            violations.append(violation)
+    if violations:
+        raise Refused(violations[0].reason, violations[0].description, violations=violations[:50])
+
+
+def _line_violation(path: str, line: OrderLine, product: KnownProduct | None) -> Violation | None:
+    if product is None:
+        return Violation(f"{path}.sku", f"there is no product {line.sku}", "PRODUCT_UNKNOWN", owner="erp")
+    if not product.active:
+        return Violation(f"{path}.sku", f"{line.sku} is not for sale", "PRODUCT_INACTIVE", owner="erp")
+    if line.unit_code and product.unit_code and line.unit_code != product.unit_code:
+        said = f"{line.sku} is sold in {product.unit_code}"
+        return Violation(f"{path}.unit_code", said, "UNIT_UNKNOWN", owner="erp")
+    return None
+
+
+def reference_ids(
+    customer: KnownCustomer | None, products: dict[str, KnownProduct], system: str
+) -> dict[str, str]:
+    """Ids in one system of what an order refers to, by our customer id and by SKU."""
+    ids = {
+        sku: product.external_ids[system]
+        for sku, product in products.items()
+        if system in product.external_ids
+    }
+    if customer and system in customer.external_ids:
+        ids[customer.customer_id] = customer.external_ids[system]
+    return ids
