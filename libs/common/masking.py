@@ -20,9 +20,7 @@ def _mask(message: Message) -> None:
             message.ClearField(field.name)
             if field.type == field.TYPE_STRING:
                 setattr(message, field.name, [MASK] if field.is_repeated else MASK)
-        elif field.message_type is None:
-            continue
-        elif field.message_type.GetOptions().map_entry:
+        elif field.message_type is None or field.message_type.GetOptions().map_entry:
             continue
         elif field.is_repeated:
             for item in value:

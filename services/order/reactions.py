@@ -59,14 +59,14 @@ class Questions(Protocol):
     """The calls of `ConnectorServiceStub` that stages make."""
 
     @property
-    def CheckCredit(  # noqa: N802
+    def CheckCredit(
         self,
     ) -> Callable[
         [connector_service_pb2.CheckCreditRequest], Awaitable[connector_service_pb2.CheckCreditResponse]
     ]: ...
 
     @property
-    def CheckAvailability(  # noqa: N802
+    def CheckAvailability(
         self,
     ) -> Callable[
         [connector_service_pb2.CheckAvailabilityRequest],
@@ -74,7 +74,7 @@ class Questions(Protocol):
     ]: ...
 
     @property
-    def CalculateTax(  # noqa: N802
+    def CalculateTax(
         self,
     ) -> Callable[
         [connector_service_pb2.CalculateTaxRequest], Awaitable[connector_service_pb2.CalculateTaxResponse]

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import grpc.aio
 from google.protobuf.message import Message
-
 from ordermesh.order.v1 import order_pb2, order_service_pb2_grpc
 from ordermesh.order.v1 import order_service_pb2 as pb
 

@@ -1,9 +1,7 @@
-"""Rows and domain: how orders and the copies they need are kept. Open this file before you write a query or migration."""
+"""Rows and domain: how orders and the copies they need are kept. Open this file to write a query or migration."""
 
 from collections.abc import Callable, Mapping, Sequence
-
 from datetime import timedelta
-
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
@@ -162,7 +160,9 @@ class ReferenceReads:
         """The customer and the products by SKU, as far as they are known."""
         names = [name_of(party), *(f"product/{sku}" for sku in dict.fromkeys(skus))]
         rows = await self._store.fetch(
-            "SELECT name, record::text AS record FROM reference WHERE tenant = $1 AND name = ANY($2::text[])", tenant, names
+            "SELECT name, record::text AS record FROM reference WHERE tenant = $1 AND name = ANY($2::text[])",
+            tenant,
+            names,
         )
         found = {row["name"]: row["record"] for row in rows}
         customer = found.pop(names[0], None)

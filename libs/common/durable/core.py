@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 import grpc.aio
 from google.protobuf.message import Message
+from ordermesh.common.v1 import event_pb2_grpc
 from ordermesh.connector.v1 import connector_service_pb2_grpc
 from ordermesh.operations.v1 import operations_service_pb2_grpc
 
@@ -19,7 +20,7 @@ from libs.common.clock import Clock
 from libs.common.context import CallContext
 from libs.common.durable import bell
 from libs.common.durable.ingest import Feed, Ingest, IntakeTarget, TakeIn
-from libs.common.durable.lanes import Lane, LanePolicy
+from libs.common.durable.lanes import LanePolicy
 from libs.common.durable.model import Delivery
 from libs.common.durable.operations.servicer import OperationsServicer
 from libs.common.durable.relay import Relay, Route, Target
@@ -34,7 +35,6 @@ from libs.common.ids import NewId
 from libs.common.rpc.channel import open_channel
 from libs.common.rpc.replay import note_replayed
 from libs.common.topology import ANY, Topology
-from ordermesh.common.v1 import event_pb2_grpc
 
 T = TypeVar("T", bound=Tx)
 STREAM = "stream"

@@ -1,10 +1,10 @@
 """The loop inward: reads what changed in outside systems and takes it in. Open this file to follow a change in.
 
-    ReadChanges(cursor) (no transaction open)  →  one commit of records, links and cursor
+    ReadChanges(cursor), no transaction open  →  one commit of records, links and cursor
 
 The cursor moves only together with what it passed, so a process may die anywhere: the page is read again, and a change
-that is known is a change to nothing. A change that cannot be taken in does not stop the feed: it becomes an event of its
-own with a delivery to `intake:<system>`, retried or parked like any other, and closed when a later one succeeds.
+that is known is a change to nothing. A change that cannot be taken in does not stop the feed: it becomes an event of
+its own with a delivery to `intake:<system>`, retried or parked like any other, and closed when a later one succeeds.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
 from libs.common.clock import Clock
 from libs.common.context import CallContext, using
+from libs.common.durable.crash import crash_point
 from libs.common.durable.model import Delivered, Delivery, Outcome
 from libs.common.durable.store import AGAIN, UNREACHABLE
 from libs.common.durable.tx import Group, Tx
@@ -38,7 +39,7 @@ TakeIn = Callable[[change_pb2.ExternalChange, T], Awaitable[object]]
 class ChangeFeed(Protocol):
     """The call of `ConnectorServiceStub` that a feed needs."""
 
-    def ReadChanges(  # noqa: N802
+    def ReadChanges(
         self, request: connector_service_pb2.ReadChangesRequest
     ) -> AsyncIterable[connector_service_pb2.ReadChangesResponse]: ...
 
@@ -113,16 +114,18 @@ class Ingest(Generic[T]):
             request = connector_service_pb2.ReadChangesRequest(
                 kind=change_pb2.Kind.Value(feed.kind), cursor=position, limit=PAGE
             )
-            page: list[connector_service_pb2.ReadChangesResponse] = []
             async with asyncio.timeout(READ_SECONDS):
-                async for item in feed.changes.ReadChanges(request):
-                    page.append(item)
+                page = [item async for item in feed.changes.ReadChanges(request)]
+            if page:
+                crash_point("after_read_changes")
             changes = [item.change for item in page if item.HasField("change")]
             caught_up = len(changes) < PAGE
             last = page[-1].cursor if page else position
             await self._unit.commit(
                 lambda group: self._commit_page(group, feed, changes, (last, generation), caught_up=caught_up)
             )
+            if changes:
+                crash_point("after_take_in")
             return len(changes)
 
     async def _cursor(self, feed: Feed) -> tuple[bytes, int]:

@@ -3,7 +3,7 @@
 Open this file to change how many deliveries to a target run at once, or when a failing target is left alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown
@@ -26,7 +26,7 @@ class LanePolicy:
     """Bounds of one lane."""
 
     concurrency_max: int = 8
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     seconds_max: float = 40.0
     """Longest duration of one try; the lease is longer."""
 

@@ -16,6 +16,7 @@ import uvloop
 
 from libs.common.config import load_settings
 from libs.common.durable.core import App
+from libs.common.durable.crash import arm
 from libs.common.durable.migrations import migrate
 from libs.common.durable.settings import ServiceSettings
 from libs.common.logging import start_logging
@@ -40,6 +41,8 @@ def run_service(
     parser.add_argument("--migrate", action="store_true", help="bring the schema up to date first")
     arguments = parser.parse_args()
     settings = load_settings(settings_class)
+    if settings.in_development:
+        arm(settings.crash_at)
     name = f"{service}-{arguments.word}"
     start_logging(settings, name)
     configure_telemetry(settings, name)

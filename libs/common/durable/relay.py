@@ -1,9 +1,11 @@
-"""The loop outward: claims due deliveries, hands each to its target, settles them. Open this file to follow an event out.
+"""The loop outward: claims due deliveries, hands each to its target, settles them.
+
+Open this file to follow an event out.
 
     claim (one commit)  →  target.deliver (no transaction open)  →  settle (one commit with what follows from it)
 
-A process may die between any two of these. What it held is claimed again when the lease ends; a target that writes to an
-outside system is then asked first (`IN_DOUBT`).
+A process may die between any two of these. What it held is claimed again when the lease ends; a target that writes to
+an outside system is then asked first (`IN_DOUBT`).
 """
 
 import asyncio
@@ -20,8 +22,9 @@ from libs.common.clock import Clock
 from libs.common.context import using
 from libs.common.durable import claims
 from libs.common.durable.claims import Verdict
+from libs.common.durable.crash import crash_point
 from libs.common.durable.lanes import Lane, LanePolicy
-from libs.common.durable.model import Delivered, Delivery, Evidence, Failed, Outcome, State, Tried, context_of
+from libs.common.durable.model import Delivery, Evidence, Failed, Outcome, State, Tried, context_of
 from libs.common.durable.seal import Sealer
 from libs.common.durable.store import AGAIN, UNREACHABLE
 from libs.common.durable.tx import Group, Tx
@@ -115,6 +118,8 @@ class Relay(Generic[T]):
             raise NotDone("STORE_UNAVAILABLE", type(error).__name__) from error
         for delivery in claimed:
             self.lanes[delivery.target].in_flight += 1
+        if claimed:
+            crash_point("after_claim")
         return claimed
 
     async def _claim_calmly(self) -> list[Delivery]:
@@ -132,6 +137,7 @@ class Relay(Generic[T]):
         lane = self.lanes[delivery.target]
         start_time, started = self._clock.now(), time.perf_counter()
         outcome = await self._deliver(delivery, lane.policy.seconds_max)
+        crash_point("after_deliver")
         lane.in_flight -= 1
         if isinstance(outcome, Failed):
             lane.failed(outcome.error, self._clock.now())
@@ -181,6 +187,7 @@ class Relay(Generic[T]):
                 raise
             for tried in batch:
                 await self._settle_calmly([tried])
+        crash_point("after_settle")
         self.bell.set()
 
     async def _settle_group(self, group: Group, batch: Sequence[Tried]) -> None:

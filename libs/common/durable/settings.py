@@ -20,6 +20,10 @@ class ServiceSettings(ProcessSettings):
     """Secret file of 64 hexadecimal digits: what went over the wire is kept encrypted under it.
     Unset: only digests are kept."""
 
+    crash_at: str = Field(default="", validation_alias="ORDERMESH_CRASH_AT")
+    """For fault tests, in development only: `point:times` at which the process kills itself, see
+    `libs/common/durable/crash.py`."""
+
     def own_database_url(self, service: str) -> str:
         """Database of this service. Ends the process when none is set."""
         url = self.database_url_of(service)

@@ -30,14 +30,14 @@ class ConnectorCalls(Protocol):
         self,
     ) -> Callable[
         [connector_service_pb2.ApplyChangeRequest], Awaitable[connector_service_pb2.ApplyChangeResponse]
-    ]: ...  # noqa: N802
+    ]: ...
 
     @property
     def FindByKey(
         self,
     ) -> Callable[
         [connector_service_pb2.FindByKeyRequest], Awaitable[connector_service_pb2.FindByKeyResponse]
-    ]: ...  # noqa: N802
+    ]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class IntakeCalls(Protocol):
     @property
     def AcceptEvents(
         self,
-    ) -> Callable[[event_pb2.AcceptEventsRequest], Awaitable[event_pb2.AcceptEventsResponse]]: ...  # noqa: N802
+    ) -> Callable[[event_pb2.AcceptEventsRequest], Awaitable[event_pb2.AcceptEventsResponse]]: ...
 
 
 class ServiceTarget:

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from libs.common.clock import Clock
 from libs.common.context import CallContext, current_context
 from libs.common.durable import tables
+from libs.common.durable.crash import crash_point
 from libs.common.durable.idempotency import RETENTION, Once
 from libs.common.durable.store import AGAIN, UNREACHABLE, Store, unreachable
 from libs.common.durable.tx import Group, Tx
@@ -140,7 +141,7 @@ class Unit(Generic[T]):
         """Together first; one by one when the shared transaction fails."""
         try:
             settled = await self.commit(lambda group: self._run_group(group, jobs))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is, each caller gets it)
             if len(jobs) == 1:
                 Settled(errors=[(jobs[0], error)]).tell()
                 return
@@ -172,7 +173,7 @@ class Unit(Generic[T]):
             answer = job.render(await job.handler(job.command, tx)).SerializeToString()
         except AGAIN + UNREACHABLE:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (one command's fault is not the group's)
             settled.errors.append((job, error))
             return
         group.accept(tx)
@@ -236,6 +237,7 @@ class Unit(Generic[T]):
                     group = Group(driver, self.clock.now(), self.new_id)
                     result = await work(group)
                     await group.flush()
+                    crash_point("before_commit")
                     committing = True
                     await transaction.commit()
                 except BaseException:
@@ -248,6 +250,7 @@ class Unit(Generic[T]):
             if committing:
                 raise OutcomeUnknown("OUTCOME_UNKNOWN", "the database went away during the commit") from error
             raise unreachable(error) from error
+        crash_point("after_commit")
         if group.targets:
             self._wake(group.targets)
         return result

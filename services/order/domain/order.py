@@ -7,182 +7,28 @@
 Pure: no I/O, no clock, no ids made here. A method returns a new order that carries the facts to be told.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import Decimal
-from enum import IntEnum, StrEnum
 from typing import Self
 
 from libs.common.aggregate import Aggregate, Link
 from libs.common.errors import Refused, Violation
-from libs.common.money import Money, zero
-
-
-class State(IntEnum):
-    """How far the order has come; higher is further. The numbers are those of the contract."""
-
-    RECEIVED = 10
-    ON_HOLD = 20
-    POSTED = 30
-    ACCEPTED = 40
-    PARTLY_SHIPPED = 50
-    SHIPPED = 60
-    INVOICED = 70
-    PAID = 80
-    REJECTED = 90
-    CANCELLED = 100
-
-
-FINAL = frozenset({State.PAID, State.REJECTED, State.CANCELLED})
-
-
-class Stage(IntEnum):
-    """The next thing to be done before posting."""
-
-    VALIDATE = 1
-    CREDIT = 2
-    AVAILABILITY = 3
-    TAX = 4
-    POST = 5
-    FOLLOW = 6
-
-
-class OrderEvent(StrEnum):
-    """Facts, named as in the contract."""
-
-    RECEIVED = "OrderReceived"
-    VALIDATED = "OrderValidated"
-    CREDIT_CLEARED = "OrderCreditCleared"
-    AVAILABILITY_CONFIRMED = "OrderAvailabilityConfirmed"
-    TAXED = "OrderTaxed"
-    POSTED = "OrderPosted"
-    ACCEPTED = "OrderAccepted"
-    PARTLY_SHIPPED = "OrderPartlyShipped"
-    SHIPPED = "OrderShipped"
-    INVOICED = "OrderInvoiced"
-    PAID = "OrderPaid"
-    HELD = "OrderHeld"
-    RELEASED = "OrderReleased"
-    APPROVED = "OrderApproved"
-    CORRECTED = "OrderCorrected"
-    PROGRESSED = "OrderProgressed"
-    CANCEL_REQUESTED = "OrderCancelRequested"
-    REJECTED = "OrderRejected"
-    CANCELLED = "OrderCancelled"
-    LINKED = "OrderLinked"
-
-
-REACHED = {
-    State.POSTED: OrderEvent.POSTED,
-    State.ACCEPTED: OrderEvent.ACCEPTED,
-    State.PARTLY_SHIPPED: OrderEvent.PARTLY_SHIPPED,
-    State.SHIPPED: OrderEvent.SHIPPED,
-    State.INVOICED: OrderEvent.INVOICED,
-    State.PAID: OrderEvent.PAID,
-    State.REJECTED: OrderEvent.REJECTED,
-    State.CANCELLED: OrderEvent.CANCELLED,
-}
-REQUESTED = "REQUESTED"
-"""Reason of a hold that somebody asked for; any other reason needs an approval."""
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """The sold-to party as the caller named it: our id, or an outside record."""
-
-    customer_id: str = ""
-    system: str = ""
-    external_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where goods go."""
-
-    addressee: str = ""
-    lines: tuple[str, ...] = ()
-    locality: str = ""
-    region: str = ""
-    postal_code: str = ""
-    country_code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderLine:
-    """One position. `quantity` is in `unit_code`, `unit_price` is for one unit."""
-
-    line_number: int
-    sku: str
-    quantity: Decimal
-    unit_price: Money
-    unit_code: str = ""
-    tax_code: str = ""
-    description: str = ""
-    source_line_id: str = ""
-    shipped_quantity: Decimal = Decimal(0)
-
-    @property
-    def amount(self) -> Money:
-        """Quantity times price, rounded to the currency as ERPs round a line."""
-        return self.unit_price.times(self.quantity).rounded()
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Why the order stands still."""
-
-    reason: str
-    note: str
-    requested_by: str
-    requested_time: datetime
-    expire_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Shipment:
-    """Goods that left together, as the ERP says."""
-
-    system: str
-    external_id: str
-    number: str
-    tracking_number: str
-    ship_date: date | None
-    lines: tuple[tuple[str, Decimal], ...]
-    """SKU and quantity."""
-
-
-@dataclass(frozen=True, slots=True)
-class Invoice:
-    """What the order knows of an invoice."""
-
-    invoice_id: str
-    number: str
-    net_total: Money
-    total: Money
-    amount_due: Money
-    void: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What the ERP says of the order, the whole of it. `state` is None while it only waits there."""
-
-    state: State | None
-    number: str
-    shipments: tuple[Shipment, ...]
-    tax_total: Money | None
-    closed: bool
-    """Closed in the ERP: nothing more will be shipped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """What a person mends. None leaves a value as it is."""
-
-    lines: tuple[tuple[int, str | None, str | None], ...]
-    """Line number, tax code, description."""
-    purchase_order_number: str | None
-    memo: str | None
+from libs.common.money import Money
+from services.order.domain.states import FINAL, REACHED, REQUESTED, OrderEvent, Stage, State
+from services.order.domain.values import (
+    Address,
+    Correction,
+    Hold,
+    Invoice,
+    OrderLine,
+    Party,
+    Progress,
+    Shipment,
+    shipped_quantities,
+    sum_money,
+    sum_of,
+    with_shipped,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +60,7 @@ class Order(Aggregate):
     tax_total: Money | None = None
     erp_number: str = ""
     cancel_requested: bool = False
-    fully_invoiced: bool = field(default=False)
+    fully_invoiced: bool = False
     """The ERP says that all of the order is invoiced."""
 
     # On the way to the ERP ------------------------------------------------------------------------
@@ -409,99 +255,3 @@ class Order(Aggregate):
             before.tax_total,
         )
         return self.telling(OrderEvent.PROGRESSED) if told else self
-
-
-def sum_money(amounts: list[Money], currency: str) -> Money:
-    """Exact sum of amounts in one currency."""
-    total = zero(currency)
-    for amount in amounts:
-        total = total + amount
-    return total
-
-
-def sum_of(lines: tuple[OrderLine, ...], currency: str) -> Money:
-    """Sum of the line amounts."""
-    return sum_money([line.amount for line in lines], currency)
-
-
-def shipped_quantities(shipments: tuple[Shipment, ...]) -> dict[str, Decimal]:
-    """Quantity that left, by SKU."""
-    shipped: dict[str, Decimal] = {}
-    for shipment in shipments:
-        for sku, quantity in shipment.lines:
-            shipped[sku] = shipped.get(sku, Decimal(0)) + quantity
-    return shipped
-
-
-def with_shipped(lines: tuple[OrderLine, ...], shipped: dict[str, Decimal]) -> tuple[OrderLine, ...]:
-    """Spreads shipped quantities over the lines of a SKU, first line first."""
-    left = dict(shipped)
-    spread = []
-    for line in lines:
-        taken = min(line.quantity, left.get(line.sku, Decimal(0)))
-        left[line.sku] = left.get(line.sku, Decimal(0)) - taken
-        spread.append(replace(line, shipped_quantity=taken))
-    return tuple(spread)
-
-
-# What the order service knows of customers and products, told to it by their services ------------
-
-
-@dataclass(frozen=True, slots=True)
-class KnownCustomer:
-    """A customer as far as orders need to know."""
-
-    customer_id: str
-    active: bool
-    external_ids: dict[str, str]
-    """System to that system's id."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownProduct:
-    """A product as far as orders need to know."""
-
-    sku: str
-    active: bool
-    unit_code: str
-    external_ids: dict[str, str]
-
-
-def check_references(order: Order, customer: KnownCustomer | None, products: dict[str, KnownProduct]) -> None:
-    """Refused with all violations at once: CUSTOMER_UNKNOWN, CUSTOMER_INACTIVE, PRODUCT_…, UNIT_UNKNOWN."""
-    violations: list[Violation] = []
-    if customer is None:
-        violations.append(Violation("order.sold_to", "no such customer", "CUSTOMER_UNKNOWN", owner="erp"))
-    elif not customer.active:
-        violations.append(Violation("order.sold_to", "is closed", "CUSTOMER_INACTIVE", owner="erp"))
-    for index, line in enumerate(order.lines):
-        violation = _line_violation(f"order.lines[{index}]", line, products.get(line.sku))
-        if violation:
-            violations.append(violation)
-    if violations:
-        raise Refused(violations[0].reason, violations[0].description, violations=violations[:50])
-
-
-def _line_violation(path: str, line: OrderLine, product: KnownProduct | None) -> Violation | None:
-    if product is None:
-        return Violation(f"{path}.sku", f"there is no product {line.sku}", "PRODUCT_UNKNOWN", owner="erp")
-    if not product.active:
-        return Violation(f"{path}.sku", f"{line.sku} is not for sale", "PRODUCT_INACTIVE", owner="erp")
-    if line.unit_code and product.unit_code and line.unit_code != product.unit_code:
-        said = f"{line.sku} is sold in {product.unit_code}"
-        return Violation(f"{path}.unit_code", said, "UNIT_UNKNOWN", owner="erp")
-    return None
-
-
-def reference_ids(
-    customer: KnownCustomer | None, products: dict[str, KnownProduct], system: str
-) -> dict[str, str]:
-    """Ids in one system of what an order refers to, by our customer id and by SKU."""
-    ids = {
-        sku: product.external_ids[system]
-        for sku, product in products.items()
-        if system in product.external_ids
-    }
-    if customer and system in customer.external_ids:
-        ids[customer.customer_id] = customer.external_ids[system]
-    return ids

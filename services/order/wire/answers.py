@@ -1,0 +1,142 @@
+"""Orders to messages, pure. Open this file when a field is missing in an answer or event."""
+
+from ordermesh.common.v1 import address_pb2, external_ref_pb2
+from ordermesh.order.v1 import order_pb2, order_service_pb2
+
+from libs.common import money
+from libs.common.wire import render_date, render_link, render_time
+from services.order import domain
+from services.order.domain import Order, OrderLine
+
+
+def render_submitted_order(order: Order) -> order_service_pb2.SubmitOrderResponse:
+    return order_service_pb2.SubmitOrderResponse(
+        order_id=order.record_id,
+        correlation_id=order.correlation_id,
+        status_url=f"/v1/orders/{order.record_id}",
+        order=render_order(order),
+    )
+
+
+def render_corrected_order(order: Order) -> order_service_pb2.CorrectOrderResponse:
+    return order_service_pb2.CorrectOrderResponse(order=render_order(order))
+
+
+def render_held_order(order: Order) -> order_service_pb2.HoldOrderResponse:
+    return order_service_pb2.HoldOrderResponse(order=render_order(order))
+
+
+def render_released_order(order: Order) -> order_service_pb2.ReleaseOrderResponse:
+    return order_service_pb2.ReleaseOrderResponse(order=render_order(order))
+
+
+def render_approved_order(order: Order) -> order_service_pb2.ApproveOrderResponse:
+    return order_service_pb2.ApproveOrderResponse(order=render_order(order))
+
+
+def render_cancelled_order(order: Order) -> order_service_pb2.CancelOrderResponse:
+    return order_service_pb2.CancelOrderResponse(order=render_order(order))
+
+
+def render_order(order: Order) -> order_pb2.Order:
+    """The order as callers and connectors see it."""
+    message = order_pb2.Order(
+        order_id=order.record_id,
+        sold_to=_render_party(order.sold_to),
+        purchase_order_number=order.purchase_order_number,
+        currency_code=order.currency,
+        lines=[render_line(line) for line in order.lines],
+        total=money.render_money(order.total),
+        requested_date=render_date(order.requested_date),
+        memo=order.memo,
+        region=order.region,
+        business_unit=order.business_unit,
+        state=order_pb2.OrderState.ValueType(order.state),
+        stage=order_pb2.OrderStage.ValueType(order.stage),
+        erp=order.erp,
+        links=[render_link(link) for link in order.links],
+        shipments=[_render_shipment(shipment) for shipment in order.shipments],
+        invoices=[_render_invoice(invoice) for invoice in order.invoices if not invoice.void],
+        reason=order.reason,
+        customer_id=order.customer_id,
+        erp_number=order.erp_number,
+        cancel_requested=order.cancel_requested,
+        create_time=render_time(order.create_time),
+        update_time=render_time(order.update_time),
+        etag=order.etag,
+        correlation_id=order.correlation_id,
+    )
+    if order.ship_to:
+        message.ship_to.CopyFrom(_render_address(order.ship_to))
+    if order.source_system:
+        message.source.system, message.source.external_id = order.source_system, order.source_id
+    if order.hold:
+        message.hold.CopyFrom(_render_hold(order.hold))
+    if order.tax_total:
+        message.tax_total.CopyFrom(money.render_money(order.tax_total))
+    return message
+
+
+def _render_party(party: domain.Party) -> order_pb2.PartyRef:
+    if party.customer_id:
+        return order_pb2.PartyRef(customer_id=party.customer_id)
+    ref = external_ref_pb2.ExternalRef(system=party.system, external_id=party.external_id)
+    return order_pb2.PartyRef(external=ref)
+
+
+def render_line(line: OrderLine) -> order_pb2.OrderLine:
+    return order_pb2.OrderLine(
+        line_number=line.line_number,
+        sku=line.sku,
+        quantity=money.render_decimal(line.quantity),
+        unit_code=line.unit_code,
+        unit_price=money.render_money(line.unit_price),
+        tax_code=line.tax_code,
+        description=line.description,
+        source_line_id=line.source_line_id,
+        shipped_quantity=money.render_decimal(line.shipped_quantity) if line.shipped_quantity else None,
+    )
+
+
+def _render_address(address: domain.Address) -> address_pb2.Address:
+    return address_pb2.Address(
+        addressee=address.addressee,
+        lines=address.lines,
+        locality=address.locality,
+        region=address.region,
+        postal_code=address.postal_code,
+        country_code=address.country_code,
+    )
+
+
+def _render_hold(hold: domain.Hold) -> order_pb2.Hold:
+    return order_pb2.Hold(
+        reason=hold.reason,
+        note=hold.note,
+        requested_by=hold.requested_by,
+        requested_time=render_time(hold.requested_time),
+        expire_time=render_time(hold.expire_time),
+    )
+
+
+def _render_shipment(shipment: domain.Shipment) -> order_pb2.Shipment:
+    return order_pb2.Shipment(
+        ref=external_ref_pb2.ExternalRef(system=shipment.system, external_id=shipment.external_id),
+        number=shipment.number,
+        tracking_number=shipment.tracking_number,
+        ship_date=render_date(shipment.ship_date),
+        lines=[
+            order_pb2.ShipmentLine(sku=sku, quantity=money.render_decimal(quantity))
+            for sku, quantity in shipment.lines
+        ],
+    )
+
+
+def _render_invoice(invoice: domain.Invoice) -> order_pb2.OrderInvoice:
+    return order_pb2.OrderInvoice(
+        invoice_id=invoice.invoice_id,
+        number=invoice.number,
+        total=money.render_money(invoice.total),
+        amount_due=money.render_money(invoice.amount_due),
+        net_total=money.render_money(invoice.net_total),
+    )

@@ -1,0 +1,145 @@
+"""Requests to commands, pure. Open this file when a field is refused at the door."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TypeVar
+
+from google.type.money_pb2 import Money as MoneyMessage
+from ordermesh.common.v1 import address_pb2
+from ordermesh.order.v1 import order_pb2, order_service_pb2
+
+from libs.common import money
+from libs.common.errors import Refused, Violation
+from libs.common.ownership import refuse_output_only
+from libs.common.wire import parse_date
+from services.order import domain
+from services.order.commands import Decide, Mend, SubmitOrder
+from services.order.domain import OrderLine
+
+VIOLATIONS_MAX = 50
+R = TypeVar("R")
+
+
+class Collected:
+    """Violations gathered, so that a caller learns of all of them at once."""
+
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+
+    def parse(self, parse: Callable[[], R], fallback: R) -> R:
+        try:
+            return parse()
+        except Refused as error:
+            self.violations.extend(error.violations)
+            return fallback
+
+    def refuse(self) -> None:
+        if self.violations:
+            first = self.violations[0]
+            raise Refused(first.reason, first.description, violations=self.violations[:VIOLATIONS_MAX])
+
+
+def parse_submit_order(request: order_service_pb2.SubmitOrderRequest) -> SubmitOrder:
+    """Refused with QUANTITY_INVALID, PRICE_INVALID, CURRENCY_UNKNOWN, OWNERSHIP_VIOLATION and the field's path."""
+    order = request.order
+    refuse_output_only(order, "order")
+    if order.currency_code not in money.CURRENCY_DECIMALS:
+        raise Refused.field("CURRENCY_UNKNOWN", "order.currency_code", "is not an ISO 4217 code in use")
+    collected = Collected()
+    unnumbered = all(line.line_number == 0 for line in order.lines)
+    lines = [
+        _parse_line(collected, f"order.lines[{index}]", line, index + 1 if unnumbered else line.line_number)
+        for index, line in enumerate(order.lines)
+    ]
+    requested = collected.parse(lambda: parse_date(order.requested_date, "order.requested_date"), None)
+    total = None
+    if order.HasField("total"):
+        total = collected.parse(
+            lambda: _parse_total(order.total, order.currency_code), money.zero(order.currency_code)
+        )
+    collected.refuse()
+    return SubmitOrder(
+        sold_to=_parse_party(order.sold_to),
+        purchase_order_number=order.purchase_order_number,
+        currency=order.currency_code,
+        lines=tuple(lines),
+        total=total,
+        ship_to=_parse_address(order.ship_to) if order.HasField("ship_to") else None,
+        requested_date=requested,
+        memo=order.memo,
+        region=order.region,
+        business_unit=order.business_unit,
+        source_system=order.source.system,
+        source_id=order.source.external_id,
+    )
+
+
+def _parse_total(message: MoneyMessage, currency: str) -> money.Money:
+    if message.currency_code != currency:
+        raise Refused.field("CURRENCY_MIXED", "order.total.currency_code", f"the order is in {currency}")
+    return money.money_from(message)
+
+
+def _parse_line(collected: Collected, path: str, line: order_pb2.OrderLine, line_number: int) -> OrderLine:
+    quantity = collected.parse(lambda: money.parse_quantity(line.quantity, f"{path}.quantity"), Decimal(1))
+    price = collected.parse(
+        lambda: money.parse_money(line.unit_price, "PRICE_INVALID", f"{path}.unit_price"), money.zero("USD")
+    )
+    if line_number == 0:
+        collected.violations.append(
+            Violation(f"{path}.line_number", "number all lines or none", "INVALID_FIELD")
+        )
+    return OrderLine(
+        line_number=line_number,
+        sku=line.sku,
+        quantity=quantity,
+        unit_price=price,
+        unit_code=line.unit_code,
+        tax_code=line.tax_code,
+        description=line.description,
+        source_line_id=line.source_line_id,
+    )
+
+
+def _parse_party(party: order_pb2.PartyRef) -> domain.Party:
+    if party.WhichOneof("party") == "external":
+        return domain.Party(system=party.external.system, external_id=party.external.external_id)
+    return domain.Party(customer_id=party.customer_id)
+
+
+def _parse_address(message: address_pb2.Address) -> domain.Address:
+    return domain.Address(
+        message.addressee,
+        tuple(message.lines),
+        message.locality,
+        message.region,
+        message.postal_code,
+        message.country_code,
+    )
+
+
+def parse_correct_order(request: order_service_pb2.CorrectOrderRequest) -> Mend:
+    lines = tuple(
+        (
+            line.line_number,
+            line.tax_code if line.HasField("tax_code") else None,
+            line.description if line.HasField("description") else None,
+        )
+        for line in request.lines
+    )
+    number = request.purchase_order_number if request.HasField("purchase_order_number") else None
+    memo = request.memo if request.HasField("memo") else None
+    correction = domain.Correction(lines, number, memo)
+    return Mend(Decide(request.order_id, request.reason, request.etag), correction)
+
+
+Decision = (
+    order_service_pb2.HoldOrderRequest
+    | order_service_pb2.ReleaseOrderRequest
+    | order_service_pb2.ApproveOrderRequest
+    | order_service_pb2.CancelOrderRequest
+)
+
+
+def parse_decision(request: Decision) -> Decide:
+    return Decide(request.order_id, request.reason, request.etag)
