@@ -12,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-PARALLEL := -n $(WORKERS) --dist loadfile
+PARALLEL := -n $(WORKERS)
 SYNCED := .venv/.synced
 GENERATED := protos/gen/.stamp
 READY := $(SYNCED) $(GENERATED)

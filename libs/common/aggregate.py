@@ -67,5 +67,5 @@ class Aggregate:
 
 
 def is_stale(known: Link | None, seen: Link) -> bool:
-    """True for a change older than what was taken in already."""
-    return known is not None and known.version > seen.version
+    """True for a change older than what was taken in already of the same outside record."""
+    return known is not None and known.external_id == seen.external_id and known.version > seen.version

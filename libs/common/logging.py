@@ -16,6 +16,7 @@ from collections.abc import Mapping, MutableMapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import PurePath
+from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -46,10 +47,11 @@ DEPTH_MAX = 6
 TEXT_CHARACTERS_MAX = 20_000
 
 
-def start_logging(settings: ProcessSettings, process_name: str) -> None:
-    """Sets structlog and the standard library up; call it first thing in a process."""
+def start_logging(settings: ProcessSettings, process_name: str, stream: TextIO | None = None) -> None:
+    """Sets structlog and the standard library up; call it first thing in a process. stream: standard output."""
+    stream = stream or sys.stdout
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    readable = settings.in_development and sys.stdout.isatty()
+    readable = settings.in_development and stream.isatty()
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -72,7 +74,7 @@ def start_logging(settings: ProcessSettings, process_name: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

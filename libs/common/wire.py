@@ -4,9 +4,10 @@ from datetime import UTC, date, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
-from ordermesh.common.v1 import external_ref_pb2
+from ordermesh.common.v1 import address_pb2, external_ref_pb2
 from ordermesh.connector.v1 import change_pb2
 
+from libs.common.address import Address
 from libs.common.aggregate import Link
 from libs.common.errors import Refused
 
@@ -51,3 +52,31 @@ def link_of_change(change: change_pb2.ExternalChange, number: str) -> Link:
     moment = parse_time(change.changed_time).isoformat(timespec="microseconds")
     return Link(change.ref.system, change.ref.external_id, number, moment)
 
+
+def link_of_receipt(system: str, receipt: change_pb2.Receipt) -> Link | None:
+    """The link a system's answer teaches; None when it named no id."""
+    if not receipt.external_id:
+        return None
+    return Link(system, receipt.external_id, receipt.number)
+
+
+def parse_address(message: address_pb2.Address) -> Address:
+    return Address(
+        message.addressee,
+        tuple(message.lines),
+        message.locality,
+        message.region,
+        message.postal_code,
+        message.country_code,
+    )
+
+
+def render_address(address: Address) -> address_pb2.Address:
+    return address_pb2.Address(
+        addressee=address.addressee,
+        lines=address.lines,
+        locality=address.locality,
+        region=address.region,
+        postal_code=address.postal_code,
+        country_code=address.country_code,
+    )

@@ -11,6 +11,7 @@ from libs.common.durable.core import App, Core
 from libs.common.durable.intake import EventIntakeServicer
 from libs.common.durable.reads import Reads
 from libs.common.durable.tx import Group
+from libs.common.identity import Verifier
 from libs.common.ids import NewId, new_id
 from services.order import reactions, wire
 from services.order.config import Settings
@@ -51,7 +52,7 @@ def build(settings: Settings, *, clock: Clock | None = None, make_id: NewId = ne
         [
             (
                 order_service_pb2_grpc.add_OrderServiceServicer_to_server,
-                OrderServicer(unit, reads, core.store, clock),
+                OrderServicer(unit, reads, core.store, clock, Verifier(settings, clock)),
             ),
             (
                 event_pb2_grpc.add_EventIntakeServiceServicer_to_server,

@@ -15,6 +15,7 @@ from libs.common.context import current_context
 from libs.common.durable.model import Delivery, Follow, StoredEvent
 from libs.common.durable.targets import Outgoing
 from libs.common.errors import Refused
+from libs.common.wire import link_of_receipt
 from services.order import commands, wire
 from services.order.domain import KnownCustomer, KnownProduct, Order, OrderEvent, Party, reference_ids
 
@@ -189,14 +190,14 @@ def _unless_not_supported(error: Refused, instead: A) -> A:
 
 
 def _posted(system: str, order_id: str, receipt: change_pb2.Receipt) -> Follow:
-    link = wire.link_of_receipt(system, receipt)
+    link = link_of_receipt(system, receipt)
     if link is None:
         raise Refused("ERP_REFUSED", "the ERP named no document")
     return partial(commands.record_posted, order_id, link)
 
 
 def _linked(system: str, order_id: str, receipt: change_pb2.Receipt) -> Follow | None:
-    link = wire.link_of_receipt(system, receipt)
+    link = link_of_receipt(system, receipt)
     return partial(commands.record_link, order_id, link) if link else None
 
 

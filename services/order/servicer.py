@@ -16,29 +16,40 @@ from libs.common.durable.operations.wire import exception_id, failure_class, own
 from libs.common.durable.reads import Reads
 from libs.common.durable.store import Store
 from libs.common.durable.unit import Unit
+from libs.common.identity import Verifier
 from libs.common.listing import parse_page
+from libs.common.rpc.batch import Batch
 from services.order import commands, queries, wire
 from services.order.domain import Order, State
 from services.order.store import OrderTx
 
 Context = grpc.aio.ServicerContext[Message, Message]
+SUBMIT = "/ordermesh.order.v1.OrderService/SubmitOrder"
 WAIT_STEP = timedelta(milliseconds=50)
 
 
 class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
     """Takes orders in, decides about them and remembers what became of them."""
 
-    def __init__(self, unit: Unit[OrderTx], reads: Reads[Order], store: Store, clock: Clock) -> None:
+    def __init__(
+        self, unit: Unit[OrderTx], reads: Reads[Order], store: Store, clock: Clock, verifier: Verifier
+    ) -> None:
         self._unit = unit
         self._reads = reads
         self._store = store
         self._clock = clock
+        self._submissions = Batch(SUBMIT, pb.SubmitOrderRequest, self.SubmitOrder, verifier)
 
     async def SubmitOrder(self, request: pb.SubmitOrderRequest, context: Context) -> pb.SubmitOrderResponse:
         command = wire.parse_submit_order(request)
         return await self._unit.run_once(
             commands.submit_order, command, wire.render_submitted_order, once(request)
         )
+
+    async def BatchSubmitOrders(
+        self, request: pb.BatchSubmitOrdersRequest, context: Context
+    ) -> pb.BatchSubmitOrdersResponse:
+        return pb.BatchSubmitOrdersResponse(outcomes=await self._submissions.run(request.entries))
 
     async def CorrectOrder(
         self, request: pb.CorrectOrderRequest, context: Context

@@ -94,6 +94,10 @@ class Core(Generic[T]):
         """Names of the ERPs or CRMs."""
         return [name for name, system in self.topology.systems.items() if system.role == role]
 
+    def systems_of(self, tenant: str, role: str) -> list[str]:
+        """Names of the ERPs or CRMs that serve a tenant."""
+        return [name for name, system in self.topology.systems_of(tenant).items() if system.role == role]
+
     def connector(self, system: str) -> "connector_service_pb2_grpc.ConnectorServiceAsyncStub":
         """Calls to a system's connector."""
         return connector_service_pb2_grpc.ConnectorServiceStub(

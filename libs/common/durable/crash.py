@@ -1,12 +1,14 @@
 """Named points at which a process can be made to die. Open this file to add one, or to learn what a fault test arms.
 
-`ORDERMESH_CRASH_AT=after_deliver:3` kills the process with SIGKILL when it passes that point for the third time. Only in
-development; an unarmed point costs one comparison.
+`ORDERMESH_CRASH_AT=after_deliver:3` kills the process with SIGKILL when it passes that point for the third time.
+A file named by `ORDERMESH_CRASH_FILE` arms the same way, once: the dying process removes it, so its successor lives.
+Only in development; an unarmed point costs one comparison.
 """
 
 import os
 import signal
 from collections import Counter
+from pathlib import Path
 
 POINTS = {
     "before_commit": "everything is written, nothing is committed",
@@ -19,18 +21,24 @@ POINTS = {
 }
 """Point to what is true there."""
 
-_armed: list[tuple[str, int]] = []
+_armed: dict[tuple[str, int], Path | None] = {}
+"""Point and times it is passed, to the file to remove."""
 _passed: Counter[str] = Counter()
 
 
-def arm(setting: str) -> None:
+def arm(setting: str, file: Path | None) -> None:
     """`point` or `point:times`; empty arms nothing. SystemExit for a point that does not exist."""
-    if not setting:
-        return
+    if file is not None and file.exists():
+        _arm(file.read_text().strip(), file)
+    if setting:
+        _arm(setting, None)
+
+
+def _arm(setting: str, file: Path | None) -> None:
     name, _, times = setting.partition(":")
     if name not in POINTS:
-        raise SystemExit(f"ORDERMESH_CRASH_AT: {name} is not one of {', '.join(POINTS)}")
-    _armed.append((name, int(times or 1)))
+        raise SystemExit(f"{name} is not one of {', '.join(POINTS)}")
+    _armed[name, int(times or 1)] = file
 
 
 def crash_point(name: str) -> None:
@@ -38,5 +46,9 @@ def crash_point(name: str) -> None:
     if not _armed:
         return
     _passed[name] += 1
-    if (name, _passed[name]) in _armed:
+    passed = (name, _passed[name])
+    if passed in _armed:
+        file = _armed[passed]
+        if file is not None:
+            file.unlink(missing_ok=True)
         os.kill(os.getpid(), signal.SIGKILL)

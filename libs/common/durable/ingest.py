@@ -9,7 +9,7 @@ its own with a delivery to `intake:<system>`, retried or parked like any other, 
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
 
@@ -58,6 +58,7 @@ class Feed:
 
     @property
     def context(self) -> CallContext:
+        """Of a reading; each change it brings gets a correlation id of its own."""
         return CallContext(
             tenant=self.tenant,
             system=self.system,
@@ -156,7 +157,8 @@ class Ingest(Generic[T]):
         await close_superseded(group, feed.tenant, taken)
 
     async def _take_one(self, group: Group, feed: Feed, change: change_pb2.ExternalChange) -> bool:
-        tx = self._unit.open(group, feed.context, f"take_in:{change.mapping}")
+        context = replace(feed.context, correlation_id=self._unit.new_id("cor"))
+        tx = self._unit.open(group, context, f"take_in:{change.mapping}")
         try:
             await self._take_in(change, tx)
         except AGAIN + UNREACHABLE:
@@ -164,7 +166,7 @@ class Ingest(Generic[T]):
         except Exception as error:
             reason = error.reason if isinstance(error, OrdermeshError) else "CRASHED"
             LOG.warning("change_set_aside", system=feed.system, kind=feed.kind, reason=reason, exc_info=error)
-            aside = self._unit.open(group, feed.context, "set_aside")
+            aside = self._unit.open(group, context, "set_aside")
             await set_aside(aside, change)
             group.accept(aside)
             return False
@@ -216,15 +218,17 @@ def intake_subject(change: change_pb2.ExternalChange) -> str:
 async def set_aside(tx: Tx, change: change_pb2.ExternalChange) -> None:
     """Keeps a change that could not be taken in, to be tried again and parked if that fails."""
     subject = intake_subject(change)
-    given = (tx.context.tenant, subject)
-    if given not in tx.group.sequences:
+    given = ("sequence", tx.context.tenant, subject)
+    last = tx.recall(given)
+    if last is None:
         last = await tx.driver.fetchval(
-            "SELECT max(sequence) FROM event WHERE tenant = $1 AND subject = $2", *given
+            "SELECT max(sequence) FROM event WHERE tenant = $1 AND subject = $2", tx.context.tenant, subject
         )
-        tx.group.sequences[given] = last or 0
-    tx.group.sequences[given] += 1
-    data = change.SerializeToString()
-    tx.add_event(CHANGE_TYPE, subject, tx.group.sequences[given], data, [f"intake:{change.ref.system}"])
+    sequence = int(str(last or 0)) + 1
+    tx.remember(given, sequence)
+    tx.add_event(
+        CHANGE_TYPE, subject, sequence, change.SerializeToString(), [f"intake:{change.ref.system}"]
+    )
 
 
 async def close_superseded(group: Group, tenant: str, subjects: Sequence[str]) -> None:
@@ -251,6 +255,7 @@ class IntakeTarget(Generic[T]):
         change = change_pb2.ExternalChange.FromString(delivery.event.data)
 
         async def follow(tx: T) -> None:
+            tx.context = replace(tx.context, system=delivery.event.source_system, actor=delivery.event.actor)
             await self._take_in(change, tx)
 
         return Delivered(follow=follow)

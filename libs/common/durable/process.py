@@ -42,7 +42,7 @@ def run_service(
     arguments = parser.parse_args()
     settings = load_settings(settings_class)
     if settings.in_development:
-        arm(settings.crash_at)
+        arm(settings.crash_at, settings.crash_file)
     name = f"{service}-{arguments.word}"
     start_logging(settings, name)
     configure_telemetry(settings, name)

@@ -23,6 +23,8 @@ class ServiceSettings(ProcessSettings):
     crash_at: str = Field(default="", validation_alias="ORDERMESH_CRASH_AT")
     """For fault tests, in development only: `point:times` at which the process kills itself, see
     `libs/common/durable/crash.py`."""
+    crash_file: Path | None = Field(default=None, validation_alias="ORDERMESH_CRASH_FILE")
+    """For fault tests, in development only: a file that holds what ORDERMESH_CRASH_AT would, and counts once."""
 
     def own_database_url(self, service: str) -> str:
         """Database of this service. Ends the process when none is set."""

@@ -1,15 +1,14 @@
 """The database of one service. Open this file for connections, schemas and what a database error means."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from libs.common.durable.tx import Lost
-from libs.common.errors import NotDone, OrdermeshError
+from libs.common.errors import NotDone, OrdermeshError, Refused
 
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 20.0
@@ -20,27 +19,44 @@ AGAIN = (
     Lost,
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
+    asyncpg.TransactionIntegrityConstraintViolationError,
     asyncpg.UniqueViolationError,
     asyncpg.LockNotAvailableError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
 )
-"""Another transaction was in the way; the same work may succeed when run again."""
+"""Another transaction, or a migration under way, was in the way; the same work may succeed when run again."""
+
+UNSTORABLE = (
+    asyncpg.CharacterNotInRepertoireError,
+    asyncpg.UntranslatableCharacterError,
+    asyncpg.NumericValueOutOfRangeError,
+    asyncpg.StringDataRightTruncationError,
+    asyncpg.DatetimeFieldOverflowError,
+    asyncpg.InvalidTextRepresentationError,
+    asyncpg.exceptions._base.DataError,
+)
+"""The work holds a value that no column can, for example a NUL in a text; running it again changes nothing."""
 
 UNREACHABLE = (
     OSError,
     TimeoutError,
-    asyncio.TimeoutError,
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DiskFullError,
-    asyncpg.InterfaceError,
-    asyncpg.QueryCanceledError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.StatementCompletionUnknownError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     sa.exc.DBAPIError,
     sa.exc.TimeoutError,
 )
+"""The database, or the way to it, cannot be used now. Ask for `UNSTORABLE` first: the driver's own kind is an
+`InterfaceError` too."""
 
 
 def schema_of(service: str) -> str:
@@ -53,6 +69,7 @@ class Store:
 
     def __init__(self, database_url: str, service: str, *, pool_max: int = 8) -> None:
         self.service = service
+        self._pool_max = pool_max
         self.engine: AsyncEngine = create_async_engine(
             database_url,
             pool_size=pool_max,
@@ -74,22 +91,41 @@ class Store:
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection of the pool, as the driver sees it. One that failed is not used again."""
+        """A connection of the pool, as the driver sees it. One that failed or is unclean is not used again."""
         async with self.engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            driver = raw.driver_connection
-            assert driver is not None
+            driver = await self._living(connection)
             try:
                 yield driver
+            except UNSTORABLE:
+                raise
             except UNREACHABLE:
                 await connection.invalidate()
                 raise
+            finally:
+                if not connection.invalidated and driver.is_in_transaction():
+                    await connection.invalidate()
+
+    async def _living(self, connection: AsyncConnection) -> asyncpg.Connection:
+        """The pool learns only here that the server has closed connections while they lay idle."""
+        for _ in range(self._pool_max + 1):
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            if not driver.is_closed():
+                break
+            await connection.invalidate()
+        return driver
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """Rows of one read outside any transaction. NotDone STORE_UNAVAILABLE when the database cannot be reached."""
+        """Rows of one read outside any transaction.
+
+        NotDone STORE_UNAVAILABLE when the database cannot be reached, Refused INVALID_FIELD for a value that no column
+        can hold.
+        """
         try:
             async with self.driver() as driver:
                 return list(await driver.fetch(query, *arguments))
+        except UNSTORABLE as error:
+            raise unstorable() from error
         except UNREACHABLE as error:
             raise unreachable(error) from error
 
@@ -104,3 +140,8 @@ class Store:
 def unreachable(error: BaseException) -> OrdermeshError:
     """Nothing was committed; the driver's words stay inside."""
     return NotDone("STORE_UNAVAILABLE", f"the database is away ({type(error).__name__})")
+
+
+def unstorable() -> OrdermeshError:
+    """Nothing was committed, and never will be as it is."""
+    return Refused("INVALID_FIELD", "a value holds what cannot be stored, for example a NUL character")

@@ -6,6 +6,7 @@ transaction (what queued while the last commit was in flight, no timer), and whe
 
 import asyncio
 import typing
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,13 +16,13 @@ import structlog
 from google.protobuf.message import Message
 
 from libs.common.clock import Clock
-from libs.common.context import CallContext, current_context
+from libs.common.context import CallContext, current_context, using
 from libs.common.durable import tables
 from libs.common.durable.crash import crash_point
 from libs.common.durable.idempotency import RETENTION, Once
-from libs.common.durable.store import AGAIN, UNREACHABLE, Store, unreachable
-from libs.common.durable.tx import Group, Tx
-from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused
+from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE, Store, unreachable, unstorable
+from libs.common.durable.tx import Group, LinkTaken, Tx
+from libs.common.errors import NotDone, OutcomeUnknown, Refused
 from libs.common.ids import NewId
 
 LOG = structlog.get_logger(__name__)
@@ -29,6 +30,8 @@ GROUP_MAX = 64
 GROUPS_IN_FLIGHT = 2
 WAITING_MAX = 4096
 RUNS_MAX = 6
+AWAY_MAX = 2
+"""Commands in a row that find the database away, after which the rest of their group does not try."""
 
 T = TypeVar("T", bound=Tx)
 M = TypeVar("M", bound=Message)
@@ -102,7 +105,7 @@ class Unit(Generic[T]):
         self._open_tx = open_tx
         self._wake = wake
         self._note_replay = note_replay
-        self._waiting: list[Job[T]] = []
+        self._waiting: deque[Job[T]] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def run_once(
@@ -128,14 +131,32 @@ class Unit(Generic[T]):
 
     def _start_groups(self) -> None:
         while self._waiting and len(self._in_flight) < GROUPS_IN_FLIGHT:
-            jobs, self._waiting = self._waiting[:GROUP_MAX], self._waiting[GROUP_MAX:]
-            task = asyncio.create_task(self._run_jobs(jobs))
-            self._in_flight.add(task)
-            task.add_done_callback(self._group_ended)
+            jobs = self._next_jobs()
+            if jobs:
+                task = asyncio.create_task(self._run_and_tell(jobs))
+                self._in_flight.add(task)
+                task.add_done_callback(self._group_ended)
+
+    def _next_jobs(self) -> list[Job[T]]:
+        """The oldest that somebody still waits for."""
+        jobs: list[Job[T]] = []
+        while self._waiting and len(jobs) < GROUP_MAX:
+            job = self._waiting.popleft()
+            if not job.answered.done():
+                jobs.append(job)
+        return jobs
 
     def _group_ended(self, task: "asyncio.Task[None]") -> None:
         self._in_flight.discard(task)
         self._start_groups()
+
+    async def _run_and_tell(self, jobs: Sequence[Job[T]]) -> None:
+        """Nobody is left without an answer, whatever ends the group."""
+        try:
+            await self._run_jobs(jobs)
+        finally:
+            stopped = OutcomeUnknown("OUTCOME_UNKNOWN", "the process stopped on the way")
+            Settled(errors=[(job, stopped) for job in jobs]).tell()
 
     async def _run_jobs(self, jobs: Sequence[Job[T]]) -> None:
         """Together first; one by one when the shared transaction fails."""
@@ -144,13 +165,32 @@ class Unit(Generic[T]):
         except Exception as error:  # noqa: BLE001  (whatever it is, each caller gets it)
             if len(jobs) == 1:
                 Settled(errors=[(jobs[0], error)]).tell()
-                return
-            for job in jobs:
-                await self._run_jobs([job])
+            else:
+                await self._run_one_by_one(jobs, error)
             return
         settled.tell()
-        for job in settled.again:
-            await self._run_jobs([job])
+        if settled.again:
+            await self._run_jobs(settled.again)
+
+    async def _run_one_by_one(self, jobs: Sequence[Job[T]], shared: Exception) -> None:
+        """What the shared commit left open stays open: a command that may have been committed in it is in doubt."""
+        away, error = 0, None
+        for job in jobs:
+            if away < AWAY_MAX:
+                error = await self._run_alone(job)
+                away = away + 1 if error is not None and _is_away(error) else 0
+            if error is not None:
+                doubt = isinstance(shared, OutcomeUnknown) and isinstance(error, NotDone)
+                Settled(errors=[(job, shared if doubt else error)]).tell()
+
+    async def _run_alone(self, job: Job[T]) -> Exception | None:
+        """Runs one command of a group that failed and tells its answer; what the commit failed with."""
+        try:
+            settled = await self.commit(lambda group: self._run_group(group, [job]))
+        except Exception as error:  # noqa: BLE001  (as above)
+            return error
+        settled.tell()
+        return None
 
     async def _run_group(self, group: Group, jobs: Sequence[Job[T]]) -> Settled:
         settled = Settled()
@@ -170,8 +210,9 @@ class Unit(Generic[T]):
     async def _run_job(self, group: Group, job: Job[T], settled: Settled) -> None:
         tx = self._open_tx(group, job.context, job.rule)
         try:
-            answer = job.render(await job.handler(job.command, tx)).SerializeToString()
-        except AGAIN + UNREACHABLE:
+            with using(job.context):
+                answer = job.render(await job.handler(job.command, tx)).SerializeToString()
+        except AGAIN + UNREACHABLE + UNSTORABLE:
             raise
         except Exception as error:  # noqa: BLE001  (one command's fault is not the group's)
             settled.errors.append((job, error))
@@ -217,12 +258,17 @@ class Unit(Generic[T]):
         """Runs `work` and commits what it wants written; runs it again when another transaction was in the way.
 
         `work` must have no effect outside the group. Raises NotDone CONFLICT when it keeps losing, NotDone
-        STORE_UNAVAILABLE when nothing was committed, OutcomeUnknown when the database went away during the commit.
+        STORE_UNAVAILABLE when nothing was committed, OutcomeUnknown when the database went away during the commit,
+        Refused DUPLICATE_CANDIDATE or INVALID_FIELD for what will never be stored.
         """
+        links_taken = 0
         for run in range(RUNS_MAX):
             try:
                 return await self._commit_once(work)
             except AGAIN as error:
+                links_taken += isinstance(error, LinkTaken)
+                if links_taken > 1:
+                    raise Refused("DUPLICATE_CANDIDATE", str(error)) from error
                 LOG.info("commit_again", run=run, cause=type(error).__name__)
                 await asyncio.sleep(0)
         raise NotDone("CONFLICT", "other changes kept coming in between")
@@ -246,6 +292,8 @@ class Unit(Generic[T]):
                     raise
         except AGAIN:
             raise
+        except UNSTORABLE as error:
+            raise unstorable() from error
         except UNREACHABLE as error:
             if committing:
                 raise OutcomeUnknown("OUTCOME_UNKNOWN", "the database went away during the commit") from error
@@ -261,6 +309,7 @@ class Unit(Generic[T]):
             await asyncio.wait(self._in_flight)
 
 
-def is_expected(error: BaseException) -> bool:
-    """True for failures the contract knows; anything else is a fault of ours."""
-    return isinstance(error, OrdermeshError)
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, OutcomeUnknown) or (
+        isinstance(error, NotDone) and error.reason == "STORE_UNAVAILABLE"
+    )

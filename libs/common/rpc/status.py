@@ -23,8 +23,9 @@ DOMAIN = "ordermesh"
 DETAILS_KEY = "grpc-status-details-bin"
 STATUS_BYTES_MAX = 5 * 1024
 """In base64 this stays below the 8 KiB that gRPC grants all metadata of an answer."""
-DETAIL_CHARACTERS_MAX = 500
-METADATA_CHARACTERS_MAX = 250
+DETAIL_CHARACTERS_MAX = 400
+METADATA_CHARACTERS_MAX = 200
+FACTS_MAX = 8
 VIOLATIONS_MAX = 50
 KINDS: Mapping[str, type[OrdermeshError]] = {
     "refused": Refused,
@@ -152,8 +153,9 @@ def _metadata_of(error: OrdermeshError) -> dict[str, str]:
         "owner": error.policy.owner,
         "verdict": error.facts.verdict,
     }
-    facts = {key: value for key, value in error.facts.metadata.items() if key not in OWN_KEYS}
-    return {key: value[:METADATA_CHARACTERS_MAX] for key, value in {**facts, **own}.items() if value}
+    facts = [(key, value) for key, value in error.facts.metadata.items() if key not in OWN_KEYS]
+    kept = {**dict(facts[:FACTS_MAX]), **own}
+    return {key: value[:METADATA_CHARACTERS_MAX] for key, value in kept.items() if value}
 
 
 def _violation_of(violation: Violation) -> error_details_pb2.BadRequest.FieldViolation:

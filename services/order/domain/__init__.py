@@ -4,11 +4,11 @@ states.py      how far an order can have come       values.py      what it is ma
 order.py       what it may become                   references.py  what is known of customers and products
 """
 
+from libs.common.address import Address
 from services.order.domain.order import Order
 from services.order.domain.references import KnownCustomer, KnownProduct, check_references, reference_ids
 from services.order.domain.states import FINAL, REACHED, REQUESTED, OrderEvent, Stage, State
 from services.order.domain.values import (
-    Address,
     Correction,
     Hold,
     Invoice,

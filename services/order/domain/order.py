@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Self
 
+from libs.common.address import Address
 from libs.common.aggregate import Aggregate, Link
 from libs.common.errors import Refused, Violation
 from libs.common.money import Money
 from services.order.domain.states import FINAL, REACHED, REQUESTED, OrderEvent, Stage, State
 from services.order.domain.values import (
-    Address,
     Correction,
     Hold,
     Invoice,

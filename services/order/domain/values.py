@@ -18,18 +18,6 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where goods go."""
-
-    addressee: str = ""
-    lines: tuple[str, ...] = ()
-    locality: str = ""
-    region: str = ""
-    postal_code: str = ""
-    country_code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class OrderLine:
     """One position. `quantity` is in `unit_code`, `unit_price` is for one unit."""
 

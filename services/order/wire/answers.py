@@ -1,10 +1,10 @@
 """Orders to messages, pure. Open this file when a field is missing in an answer or event."""
 
-from ordermesh.common.v1 import address_pb2, external_ref_pb2
+from ordermesh.common.v1 import external_ref_pb2
 from ordermesh.order.v1 import order_pb2, order_service_pb2
 
 from libs.common import money
-from libs.common.wire import render_date, render_link, render_time
+from libs.common.wire import render_address, render_date, render_link, render_time
 from services.order import domain
 from services.order.domain import Order, OrderLine
 
@@ -67,7 +67,7 @@ def render_order(order: Order) -> order_pb2.Order:
         correlation_id=order.correlation_id,
     )
     if order.ship_to:
-        message.ship_to.CopyFrom(_render_address(order.ship_to))
+        message.ship_to.CopyFrom(render_address(order.ship_to))
     if order.source_system:
         message.source.system, message.source.external_id = order.source_system, order.source_id
     if order.hold:
@@ -95,17 +95,6 @@ def render_line(line: OrderLine) -> order_pb2.OrderLine:
         description=line.description,
         source_line_id=line.source_line_id,
         shipped_quantity=money.render_decimal(line.shipped_quantity) if line.shipped_quantity else None,
-    )
-
-
-def _render_address(address: domain.Address) -> address_pb2.Address:
-    return address_pb2.Address(
-        addressee=address.addressee,
-        lines=address.lines,
-        locality=address.locality,
-        region=address.region,
-        postal_code=address.postal_code,
-        country_code=address.country_code,
     )
 
 

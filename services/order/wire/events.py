@@ -11,7 +11,6 @@ from ordermesh.order.v1 import order_events_pb2, order_pb2
 from ordermesh.product.v1 import product_events_pb2, product_pb2
 
 from libs.common import money
-from libs.common.aggregate import Link
 from libs.common.errors import Refused
 from libs.common.wire import link_of_change, parse_date
 from services.order import domain
@@ -54,13 +53,6 @@ def render_change(
         reference_ids=references,
         order=order,
     )
-
-
-def link_of_receipt(system: str, receipt: change_pb2.Receipt) -> Link | None:
-    """The link a system's answer teaches; None when it named no id."""
-    if not receipt.external_id:
-        return None
-    return Link(system, receipt.external_id, receipt.number)
 
 
 def parse_progress(change: change_pb2.ExternalChange) -> TakeInProgress | None:

@@ -5,13 +5,12 @@ from decimal import Decimal
 from typing import TypeVar
 
 from google.type.money_pb2 import Money as MoneyMessage
-from ordermesh.common.v1 import address_pb2
 from ordermesh.order.v1 import order_pb2, order_service_pb2
 
 from libs.common import money
 from libs.common.errors import Refused, Violation
 from libs.common.ownership import refuse_output_only
-from libs.common.wire import parse_date
+from libs.common.wire import parse_address, parse_date
 from services.order import domain
 from services.order.commands import Decide, Mend, SubmitOrder
 from services.order.domain import OrderLine
@@ -64,7 +63,7 @@ def parse_submit_order(request: order_service_pb2.SubmitOrderRequest) -> SubmitO
         currency=order.currency_code,
         lines=tuple(lines),
         total=total,
-        ship_to=_parse_address(order.ship_to) if order.HasField("ship_to") else None,
+        ship_to=parse_address(order.ship_to) if order.HasField("ship_to") else None,
         requested_date=requested,
         memo=order.memo,
         region=order.region,
@@ -105,17 +104,6 @@ def _parse_party(party: order_pb2.PartyRef) -> domain.Party:
     if party.WhichOneof("party") == "external":
         return domain.Party(system=party.external.system, external_id=party.external.external_id)
     return domain.Party(customer_id=party.customer_id)
-
-
-def _parse_address(message: address_pb2.Address) -> domain.Address:
-    return domain.Address(
-        message.addressee,
-        tuple(message.lines),
-        message.locality,
-        message.region,
-        message.postal_code,
-        message.country_code,
-    )
 
 
 def parse_correct_order(request: order_service_pb2.CorrectOrderRequest) -> Mend:

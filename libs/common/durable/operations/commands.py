@@ -52,14 +52,14 @@ async def replay_exception(command: Replay, tx: Tx) -> Row:
         "park_time": None,
         "pinned_mapping": command.pinned_mapping,
     }
-    tx.group.targets.add(str(row["target"]))
+    tx.targets.add(str(row["target"]))
     return await _change(tx, row, changes, command.reason or "replayed")
 
 
 async def discard_exception(command: Discard, tx: Tx) -> Row:
     """The row, closed; followers of the same record go on."""
     row = await _parked(tx, command.delivery_id)
-    tx.group.targets.add(str(row["target"]))
+    tx.targets.add(str(row["target"]))
     changes = {"state": "DISCARDED", "park_time": None, "settle_time": tx.now}
     return await _change(tx, row, changes, command.reason)
 

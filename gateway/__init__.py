@@ -1,0 +1,1 @@
+"""The REST gateway: translates transport and nothing else. Start at `app.py`."""

@@ -1,0 +1,82 @@
+"""Orders handed in: answered at once, and followed if the caller wants to wait. Open this file for `POST /v1/orders`.
+
+202  accepted and on its way; Location says where to ask
+200  only with `Prefer: wait=N`: the ERP has spoken, or the order stands still and a person must act
+"""
+
+from collections.abc import Mapping
+
+from jsonpb.ordermesh.order.v1.order_pb import Order, OrderState
+from jsonpb.ordermesh.order.v1.order_service_pb import GetOrderRequest, GetOrderResponse, SubmitOrderResponse
+from protobuf.wkt.google.protobuf.duration_pb import Duration
+
+from gateway.calls import REPLAYED, WAIT_MARGIN_SECONDS, Calls
+from gateway.conditions import etag_header
+from gateway.exchange import Exchange, Reply
+from gateway.forward import Answered
+from gateway.preferences import Preferences, applied
+from gateway.rules import Rule
+from gateway.transcode import render
+from libs.common.errors import OrdermeshError
+
+ASK_AGAIN = (b"retry-after", b"1")
+"""Seconds after which it is worth asking what became of the order."""
+
+
+class Submissions:
+    """`SubmitOrder`, from whichever side the order comes."""
+
+    def __init__(self, calls: Calls, submit: Rule, get: Rule) -> None:
+        self._calls = calls
+        self._submit = submit
+        self._get = get
+
+    async def answer(self, exchange: Exchange, variables: Mapping[str, str]) -> Reply:
+        """`POST /v1/orders`."""
+        request = await self._calls.read(self._submit, exchange, variables)
+        return await self.hand_in(request.to_binary(), exchange)
+
+    async def hand_in(self, request: bytes, exchange: Exchange) -> Reply:
+        """request: a valid SubmitOrderRequest. The caller's preferences are those of the exchange."""
+        preferences = Preferences.parse(exchange.header(b"prefer"))
+        answered = await self._calls.forward(self._submit.package, self._submit.method, request, exchange)
+        accepted = SubmitOrderResponse.from_binary(answered.content)
+        if preferences.wait_seconds:
+            newer = await self._follow(accepted.order_id, preferences.wait_seconds, exchange)
+            accepted.order = newer or accepted.order
+        return _reply(accepted, answered, preferences)
+
+    async def _follow(self, order_id: str, wait_seconds: int, exchange: Exchange) -> Order | None:
+        """The order after the wait; None when it cannot be had, for accepted it is all the same."""
+        request = GetOrderRequest(order_id=order_id, wait=Duration(seconds=wait_seconds))
+        seconds = wait_seconds + WAIT_MARGIN_SECONDS
+        try:
+            answered = await self._calls.forward(
+                self._get.package, self._get.method, request.to_binary(), exchange, seconds=seconds
+            )
+        except OrdermeshError:
+            return None
+        return GetOrderResponse.from_binary(answered.content).order
+
+
+def _reply(accepted: SubmitOrderResponse, answered: Answered, preferences: Preferences) -> Reply:
+    order = accepted.order
+    waited = f"wait={preferences.wait_seconds}" if preferences.wait_seconds else ""
+    unwaited = "respond-async" if preferences.respond_async and not waited else ""
+    minimal = "return=minimal" if preferences.minimal else ""
+    status = 200 if waited and has_news(order) else 202
+    headers = (
+        (b"location", f"/v1/orders/{accepted.order_id}".encode()),
+        *etag_header(order.etag if order is not None else ""),
+        *((REPLAYED,) if answered.replayed else ()),
+        *applied(waited, unwaited, minimal),
+        *((ASK_AGAIN,) if status == 202 else ()),
+    )
+    if preferences.minimal:
+        accepted.order = None
+    return Reply(status, render(accepted), headers=headers)
+
+
+def has_news(order: Order | None) -> bool:
+    """True once the order has left RECEIVED or stands still."""
+    return order is not None and (order.state > OrderState.RECEIVED or order.standstill is not None)

@@ -1,0 +1,118 @@
+"""The table of processes: what `ordermesh up` runs, with which command and which settings.
+
+Open it to add one.
+"""
+
+import signal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from libs.cli.child import ProcessSpec, Tier
+from libs.cli.config import Surroundings, interpreter
+from libs.cli.instance import DataDir
+from libs.cli.plan import Plan
+from libs.common.topology import SERVICES
+
+DRAIN_SECONDS = "8"
+"""Shorter than the supervisor's patience, so that a process ends by itself."""
+
+INGEST_SECONDS = "1"
+"""The vendors are simulators here, whose calls nobody counts; a person at a laptop is waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrls:
+    """Where the stores are; empty for those that the environment names already."""
+
+    database: str = ""
+    redis: str = ""
+
+
+def process_specs(plan: Plan, data: DataDir, stores: StoreUrls, around: Surroundings) -> list[ProcessSpec]:
+    """Everything but the stores, in the order of the tiers."""
+    common = common_environment(data, stores, around)
+    return [
+        *_simulators(plan, data, common),
+        *_connectors(plan, data, common),
+        *_services(plan, data, common),
+        _python("gateway", Tier.GATEWAY, ["gateway"], data, common, listen=plan.gateway.address),
+    ]
+
+
+def common_environment(data: DataDir, stores: StoreUrls, around: Surroundings) -> Mapping[str, str]:
+    """What every process gets: the caller's own variables, and ours where the caller set none."""
+    keys = data.keys
+    ours = {
+        "ORDERMESH_ENVIRONMENT": "development",
+        "ORDERMESH_LOG_LEVEL": "info",
+        "ORDERMESH_DRAIN_SECONDS": DRAIN_SECONDS,
+        "ORDERMESH_INGEST_SECONDS": INGEST_SECONDS,
+        "ORDERMESH_SEAL_KEY_FILE": str(keys.seal),
+    }
+    fixed = {
+        "ORDERMESH_TOPOLOGY_FILE": str(data.topology),
+        "ORDERMESH_JWKS_FILE": str(keys.public),
+        "ORDERMESH_MESH_KEY_FILE": str(keys.mesh),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if stores.database:
+        fixed["ORDERMESH_DATABASE_URL"] = stores.database
+    if stores.redis:
+        fixed["ORDERMESH_REDIS_URL"] = stores.redis
+    return {**ours, **around.inherited, **fixed}
+
+
+def _simulators(plan: Plan, data: DataDir, common: Mapping[str, str]) -> Iterable[ProcessSpec]:
+    for system, port in plan.simulators.items():
+        state = data.root / "simulators" / f"{system}.sqlite"
+        words = [f"connectors.{system}.simulator", "--port", str(port.number), "--state", str(state)]
+        # A simulator drains for nobody: its caller is told to expect the worst of a vendor anyway.
+        yield _python(f"sim-{system}", Tier.SIMULATOR, words, data, common, address=port.address)
+
+
+def _connectors(plan: Plan, data: DataDir, common: Mapping[str, str]) -> Iterable[ProcessSpec]:
+    for system, port in plan.connectors.items():
+        own = dict(simulator_settings(system, plan, data)) if system in plan.simulators else {}
+        words = [f"connectors.{system}"]
+        yield _python(
+            f"connector-{system}", Tier.CONNECTOR, words, data, {**common, **own}, listen=port.address
+        )
+
+
+def _services(plan: Plan, data: DataDir, common: Mapping[str, str]) -> Iterable[ProcessSpec]:
+    for name in SERVICES:
+        if name in plan.services:
+            words = [f"services.{name}", "all", "--migrate"]
+            yield _python(name, Tier.SERVICE, words, data, common, listen=plan.services[name].address)
+
+
+def simulator_settings(system: str, plan: Plan, data: DataDir) -> Mapping[str, str]:
+    """Settings of a connector that point it at its simulator, which takes any well-formed credentials."""
+    prefix = f"ORDERMESH_{system.upper().replace('-', '_')}_"
+    return {
+        f"{prefix}BASE_URL": plan.simulator_urls[system],
+        f"{prefix}CLIENT_ID": "ordermesh",
+        f"{prefix}CLIENT_SECRET_FILE": str(data.keys.simulator_secret),
+    }
+
+
+def _python(
+    name: str,
+    tier: Tier,
+    words: list[str],
+    data: DataDir,
+    environment: Mapping[str, str],
+    *,
+    listen: str = "",
+    address: str = "",
+) -> ProcessSpec:
+    return ProcessSpec(
+        name=name,
+        tier=tier,
+        command=(interpreter(), "-m", *words),
+        log=data.logs / f"{name}.log",
+        environment={**environment, "ORDERMESH_LISTEN": listen} if listen else environment,
+        address=listen or address,
+        cwd=data.root,
+        orphan_signal=signal.SIGKILL,
+    )

@@ -1,0 +1,162 @@
+"""One commit under way: what its commands have seen and what is to be written. Open this file to follow a write to its row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import asyncpg
+import sqlalchemy as sa
+
+from libs.common.aggregate import Aggregate
+from libs.common.durable import tables
+from libs.common.durable.rows import Row, insert_rows, update_rows
+from libs.common.durable.tx.kind import STORED_APART, Kind
+from libs.common.ids import NewId
+
+
+class Lost(Exception):
+    """Another transaction was faster: a key, a version or a sequence is taken. The group runs again."""
+
+
+class LinkTaken(Lost):
+    """An outside record is linked to another record of ours; found again in the next run, it is no race."""
+
+
+@dataclass(slots=True)
+class Writes:
+    """Rows a command wants written, by table."""
+
+    inserts: dict[sa.Table, list[Row]] = field(default_factory=dict)
+    updates: dict[sa.Table, list[Row]] = field(default_factory=dict)
+    """Of `delivery` only: keyed by its id, guarded by `was_…` values."""
+    upserts: dict[sa.Table, list[Row]] = field(default_factory=dict)
+
+    def take(self, other: "Writes") -> None:
+        for mine, theirs in (
+            (self.inserts, other.inserts),
+            (self.updates, other.updates),
+            (self.upserts, other.upserts),
+        ):
+            for table, rows in theirs.items():
+                mine.setdefault(table, []).extend(rows)
+
+
+Key = tuple[str, str, str]
+"""Table name, tenant, record id."""
+MemoryKey = tuple[str, str, str]
+"""What a memory is about, for example `sequence`, tenant, subject."""
+
+UPSERT_LINK = (
+    "ON CONFLICT (tenant, system, kind, external_id) DO UPDATE SET number = excluded.number,"
+    " version = excluded.version WHERE link.record_id = excluded.record_id RETURNING record_id"
+)
+
+
+class Command(Protocol):
+    """What a group takes from a command that ended well: its `Tx`."""
+
+    changed: dict[Key, tuple[Kind[Aggregate], Aggregate | None, Aggregate]]
+    memory: dict[MemoryKey, object]
+    targets: set[str]
+    writes: Writes
+
+
+class Group:
+    """One commit under way."""
+
+    def __init__(self, driver: asyncpg.Connection, now: datetime, new_id: NewId) -> None:
+        self.driver = driver
+        self.now = now
+        self.new_id = new_id
+        self.seen: dict[Key, Aggregate | None] = {}
+        self.memory: dict[MemoryKey, object] = {}
+        """What accepted commands know of rows that are not written yet and belong to no record."""
+        self.targets: set[str] = set()
+        """Targets that will have something due once this is committed."""
+        self._before: dict[Key, tuple[Kind[Aggregate], Aggregate | None]] = {}
+        self._writes = Writes()
+        self._upsert_suffix: dict[sa.Table, str] = {tables.LINK: UPSERT_LINK}
+
+    def accept(self, tx: Command) -> None:
+        """The command ended well: what it wants is part of the commit, and later commands see it."""
+        for key, (kind, before, after) in tx.changed.items():
+            self._before.setdefault(key, (kind, before))
+            self.seen[key] = after
+        self.memory.update(tx.memory)
+        self.targets |= tx.targets
+        self._writes.take(tx.writes)
+
+    def add(self, table: sa.Table, row: Row) -> None:
+        """A further row to insert, outside any command."""
+        self._writes.inserts.setdefault(table, []).append(row)
+
+    async def flush(self) -> None:
+        """Writes everything. Raises Lost when a key, version, sequence or link was taken meanwhile."""
+        await self._flush_keys()
+        await self._flush_records()
+        for table in (tables.EVENT, tables.DELIVERY, tables.AUDIT):
+            await insert_rows(self.driver, table, self._writes.inserts.pop(table, []))
+        for table, rows in self._writes.inserts.items():
+            await insert_rows(self.driver, table, rows)
+        for row in self._writes.updates.get(tables.DELIVERY, []):
+            if not await update_rows(self.driver, tables.DELIVERY, [row], ("delivery_id",)):
+                raise Lost("a delivery moved on meanwhile")
+        for table, rows in self._writes.upserts.items():
+            await self._flush_upserts(table, rows)
+
+    async def _flush_keys(self) -> None:
+        rows = sorted(
+            self._writes.inserts.pop(tables.IDEMPOTENCY, []),
+            key=lambda row: (str(row["tenant"]), str(row["method"]), str(row["key"])),
+        )
+        taken = await insert_rows(
+            self.driver, tables.IDEMPOTENCY, rows, "ON CONFLICT DO NOTHING RETURNING key"
+        )
+        if len(taken) != len(rows):
+            raise Lost("an idempotency key was answered meanwhile")
+
+    async def _flush_records(self) -> None:
+        """New records are inserted, known ones updated where nobody else has stored a version meanwhile."""
+        inserts: dict[sa.Table, list[Row]] = {}
+        updates: dict[sa.Table, list[Row]] = {}
+        for key in sorted(self._before):
+            kind, before = self._before[key]
+            after = self.seen[key]
+            assert after is not None
+            row = {
+                "tenant": after.tenant,
+                "record_id": after.record_id,
+                "version": after.version,
+                "audit_hash": after.audit_hash,
+                "update_time": after.update_time,
+                **kind.columns(after),
+                "record": kind.codec.dump_json(after, exclude=STORED_APART).decode(),
+            }
+            if before is None:
+                inserts.setdefault(kind.table, []).append(row)
+            else:
+                updates.setdefault(kind.table, []).append({**row, "was_version": before.version})
+        for table, rows in inserts.items():
+            await insert_rows(self.driver, table, rows)
+        for table, rows in updates.items():
+            if await update_rows(self.driver, table, rows, ("tenant", "record_id")) != len(rows):
+                raise Lost("a record was stored by somebody else meanwhile")
+
+    async def _flush_upserts(self, table: sa.Table, rows: Sequence[Row]) -> None:
+        columns = list(table.primary_key.columns.keys()) or ["tenant", "system", "kind", "external_id"]
+        latest: dict[tuple[str, ...], Row] = {}
+        for row in rows:
+            key = tuple(str(row[name]) for name in columns)
+            if table is tables.LINK and key in latest and latest[key]["record_id"] != row["record_id"]:
+                raise LinkTaken("two commands link one outside record to two of ours")
+            latest[key] = row
+        suffix = self._upsert_suffix.get(table) or _upsert_suffix(table, columns)
+        written = await insert_rows(self.driver, table, [latest[key] for key in sorted(latest)], suffix)
+        if table is tables.LINK and len(written) != len(latest):
+            raise LinkTaken("an outside record is linked to another of ours")
+
+
+def _upsert_suffix(table: sa.Table, keys: Sequence[str]) -> str:
+    changed = ", ".join(f"{c.name} = excluded.{c.name}" for c in table.columns if c.name not in keys)
+    return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changed}"

@@ -1,0 +1,51 @@
+"""A clock that stands still until a test moves it. Open this file to test what waits without waiting."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """Satisfies `Clock`. Who waits goes on when its event is set or a test has advanced time to its limit."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+        self._waiters: dict[asyncio.Future[None], datetime] = {}
+        self._someone_waits = asyncio.Event()
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, span: timedelta) -> None:
+        """Moves time; those whose limit has passed go on at the next turn of the event loop."""
+        self._now += span
+        for waiter, until in self._waiters.items():
+            if until <= self._now and not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self, event: asyncio.Event, limit: timedelta) -> bool:
+        """True when the event was set, false when time has reached the limit."""
+        if event.is_set() or limit <= timedelta(0):
+            return event.is_set()
+        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        rung = asyncio.ensure_future(event.wait())
+        self._waiters[passed] = self._now + limit
+        self._someone_waits.set()
+        try:
+            await asyncio.wait({passed, rung}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            rung.cancel()
+            del self._waiters[passed]
+            if not self._waiters:
+                self._someone_waits.clear()
+        return event.is_set()
+
+    async def someone_waits(self) -> None:
+        """Returns once somebody waits: a loop under test has come to rest."""
+        await self._someone_waits.wait()
+
+    @property
+    def due_in(self) -> timedelta | None:
+        """Time until the first of those who wait goes on; None when nobody waits."""
+        return min(self._waiters.values()) - self._now if self._waiters else None

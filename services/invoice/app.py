@@ -1,0 +1,52 @@
+"""Composition root of the invoice service: every concrete class meets here.
+
+Open this file to see what it is made of.
+"""
+
+from collections.abc import Sequence
+
+from ordermesh.invoice.v1 import invoice_service_pb2_grpc
+
+from libs.common.clock import Clock, SystemClock
+from libs.common.context import CallContext
+from libs.common.durable.core import App, Core
+from libs.common.durable.reads import Reads
+from libs.common.durable.tx import Group
+from libs.common.ids import NewId, new_id
+from services.invoice import reactions, wire
+from services.invoice.config import Settings
+from services.invoice.domain import Invoice
+from services.invoice.reactions import Reactions
+from services.invoice.servicer import InvoiceServicer
+from services.invoice.store import InvoiceTx, invoice_kind
+
+
+def build(settings: Settings, *, clock: Clock | None = None, make_id: NewId = new_id) -> App[InvoiceTx]:
+    """The service, ready to run; a simulation brings its own clock and ids."""
+    clock = clock or SystemClock()
+    core: Core[InvoiceTx] = Core(settings, "invoice", clock, make_id)
+
+    def targets(event: str, invoice: Invoice) -> Sequence[str]:
+        return core.heard(reactions.targets(event, invoice, core.systems_of(invoice.tenant, "crm")))
+
+    kind = invoice_kind(wire.render_event, targets)
+
+    def open_tx(group: Group, context: CallContext, rule: str) -> InvoiceTx:
+        return InvoiceTx(group, context, rule, kind)
+
+    unit = core.unit(open_tx)
+    reads = Reads(core.store, kind)
+    follows = Reactions(reads)
+    core.to_services(["order"])
+    core.to_connectors({"crm": follows.tell_crm})
+    core.from_systems({"erp": ["KIND_INVOICE", "KIND_PAYMENT"]}, reactions.take_in_change)
+    return core.app(
+        unit,
+        reactions.take_in_change,
+        [
+            (
+                invoice_service_pb2_grpc.add_InvoiceServiceServicer_to_server,
+                InvoiceServicer(reads),
+            ),
+        ],
+    )

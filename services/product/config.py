@@ -1,0 +1,7 @@
+"""Settings of the product service. Open this file to learn or add one; nothing else here reads the environment."""
+
+from libs.common.durable.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """What the product service may be told: nothing besides what every service may."""

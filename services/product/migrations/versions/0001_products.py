@@ -1,0 +1,27 @@
+"""The durable core's tables, and products."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql as pg
+
+from libs.common.durable.migrations import create_core
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    create_core("v1")
+    op.create_table(
+        "products",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("record_id", sa.Text, primary_key=True),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("audit_hash", sa.LargeBinary, nullable=False),
+        sa.Column("update_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("sku", sa.Text, nullable=False),
+        sa.Column("record", pg.JSONB, nullable=False),
+        # Deferred, because one commit may hand a SKU over from one product to another.
+        sa.UniqueConstraint("tenant", "sku", name="products_sku", deferrable=True, initially="DEFERRED"),
+    )

@@ -1,0 +1,36 @@
+"""What can be asked about products. Reads bypass the rules and never lock. `ProductReads` is the port."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from libs.common.errors import Refused
+from libs.common.listing import Page
+from services.product.domain import Product
+
+FILTER = {"state": "state", "sku": "sku"}
+"""Fields a list may be filtered by, and their columns."""
+
+
+class ProductReads(Protocol):
+    """Products of one tenant, outside any transaction."""
+
+    async def get(self, tenant: str, record_id: str) -> Product | None: ...
+
+    async def page(
+        self, tenant: str, where: Mapping[str, str], before: str, limit: int
+    ) -> Sequence[Product]: ...
+
+
+async def get_product(reads: ProductReads, tenant: str, product_id: str) -> Product:
+    """Refused with NOT_FOUND, for another tenant's as well."""
+    product = await reads.get(tenant, product_id)
+    if product is None:
+        raise Refused("NOT_FOUND")
+    return product
+
+
+async def list_products(reads: ProductReads, tenant: str, page: Page) -> tuple[Sequence[Product], str]:
+    """One page, newest first, and the token of the next; empty on the last."""
+    found = await reads.page(tenant, page.where, page.after, page.size + 1)
+    shown = found[: page.size]
+    return shown, page.token(shown[-1].record_id) if len(found) > page.size else ""

@@ -1,0 +1,196 @@
+"""The gateway on a socket: what happens to requests that are too large, too slow or none at all."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gateway import connection
+from tests.contract.test_gateway.mesh import AN_ORDER, Mesh, running_mesh, served
+
+ORDER = json.dumps(AN_ORDER).encode()
+CALL_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Heard:
+    """An answer as it came over the line."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def code(self) -> str:
+        return str(json.loads(self.body)["code"])
+
+
+@dataclass(slots=True)
+class Line:
+    """One connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def write(self, content: bytes) -> None:
+        self.writer.write(content)
+
+    async def hear(self) -> Heard:
+        async with asyncio.timeout(CALL_SECONDS):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+            body = await self.reader.readexactly(int(headers.get("content-length", "0")))
+        return Heard(int(head[0].split(" ")[1]), headers, body)
+
+    async def is_closed(self) -> bool:
+        """True when the other side hangs up."""
+        async with asyncio.timeout(CALL_SECONDS):
+            return await self.reader.read(1) == b""
+
+
+@dataclass(slots=True)
+class Socket:
+    """The gateway on a port."""
+
+    mesh: Mesh
+    port: int
+
+    async def connect(self) -> Line:
+        return Line(*await asyncio.open_connection("127.0.0.1", self.port))
+
+    def head(self, *lines: str) -> bytes:
+        token = self.mesh.bearer()["Authorization"]
+        fixed = ("POST /v1/orders HTTP/1.1", "Host: gateway", f"Authorization: {token}", "Idempotency-Key: k")
+        return "\r\n".join([*fixed, "Content-Type: application/json", *lines, "", ""]).encode()
+
+
+@pytest.fixture
+async def socket(tmp_path: Path) -> AsyncIterator[Socket]:
+    async with (
+        running_mesh(tmp_path, receive_seconds=0.5) as mesh,
+        served(mesh.gateway, mesh.settings) as port,
+    ):
+        yield Socket(mesh, port)
+
+
+async def test_two_orders_on_one_connection(socket: Socket) -> None:
+    line = await socket.connect()
+    for _ in range(2):
+        line.write(socket.head(f"Content-Length: {len(ORDER)}") + ORDER)
+        assert (await line.hear()).status == 202
+    assert len(socket.mesh.order.calls("SubmitOrder")) == 2
+
+
+async def test_ten_megabytes_are_refused_and_the_caller_hears_it(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(socket.head("Content-Length: 10000000"))
+    line.write(b" " * 10_000_000)
+    heard = await line.hear()
+    assert (heard.status, heard.code) == (413, "BODY_TOO_LARGE")
+
+
+async def test_ten_megabytes_in_chunks_are_refused_and_the_caller_hears_it(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(socket.head("Transfer-Encoding: chunked"))
+    line.write((b"186a0\r\n" + b" " * 100_000 + b"\r\n") * 100 + b"0\r\n\r\n")
+    heard = await line.hear()
+    assert (heard.status, heard.code) == (413, "BODY_TOO_LARGE")
+
+
+async def test_caller_that_asks_first_need_not_send_what_is_refused(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(socket.head("Content-Length: 10000000", "Expect: 100-continue"))
+    assert (await line.hear()).status == 413
+
+
+async def test_connection_goes_on_after_a_refused_body(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(socket.head("Content-Length: 2000000") + b" " * 2_000_000)
+    assert (await line.hear()).status == 413
+    line.write(socket.head(f"Content-Length: {len(ORDER)}") + ORDER)
+    assert (await line.hear()).status == 202
+
+
+async def test_body_that_never_ends_is_given_up(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(socket.head("Content-Length: 100") + b"{")
+    heard = await line.hear()
+    assert heard.status == 408
+    assert heard.headers["connection"] == "close"
+    assert await line.is_closed()
+    assert not socket.mesh.order.seen
+
+
+async def test_headers_that_never_end_are_given_up(socket: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "REQUEST_SECONDS_MAX", 0.05)
+    line = await socket.connect()
+    line.write(b"GET /v1/orders HTTP/1.1\r\nHost: gate")
+    assert (await line.hear()).status == 408
+    assert await line.is_closed()
+
+
+async def test_connection_that_says_nothing_is_given_up(
+    socket: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "REQUEST_SECONDS_MAX", 0.05)
+    line = await socket.connect()
+    assert await line.is_closed()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([f"X-Padding: {'x' * 40_000}"], id="one long"),
+        pytest.param([f"X-{n}: {'x' * 1000}" for n in range(40)], id="long together"),
+        pytest.param([f"X-{n}: 1" for n in range(101)], id="many"),
+    ],
+)
+async def test_headers_over_the_limit_are_refused(socket: Socket, headers: list[str]) -> None:
+    line = await socket.connect()
+    line.write(socket.head(*headers))
+    heard = await line.hear()
+    assert (heard.status, heard.code) == (431, "BODY_TOO_LARGE")
+    assert heard.headers["content-type"] == "application/problem+json"
+    assert await line.is_closed()
+
+
+async def test_header_without_end_is_refused_while_it_grows(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(b"GET / HTTP/1.1\r\nX-Padding: ")
+    for _ in range(40):
+        line.write(b"x" * 1024)
+        await line.writer.drain()
+    assert (await line.hear()).status == 431
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [b"NONSENSE\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"],
+)
+async def test_what_is_no_request_is_answered_with_a_problem(socket: Socket, request_line: bytes) -> None:
+    line = await socket.connect()
+    line.write(request_line)
+    heard = await line.hear()
+    assert heard.status == 400
+    assert heard.headers["content-type"] == "application/problem+json"
+
+
+async def test_length_and_chunks_together_are_refused(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(socket.head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n")
+    assert (await line.hear()).status == 400
+    assert not socket.mesh.order.seen
+
+
+async def test_caller_that_hangs_up_is_not_missed(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(socket.head("Content-Length: 100") + b"{")
+    await line.writer.drain()
+    line.writer.close()
+    await line.writer.wait_closed()
+    later = await socket.connect()
+    later.write(socket.head(f"Content-Length: {len(ORDER)}") + ORDER)
+    assert (await later.hear()).status == 202

@@ -1,0 +1,236 @@
+"""What the services' tests stand on: four services, two ERPs and a CRM behind real sockets, one database, a clock at rest.
+
+    world.says(erp_customer("110"))     the ERP's feed will tell it
+    await world.take_in("customer")     each feed of the service read once: one page, one commit
+    await world.settle()                relays carry events until nothing is due
+    await world.run()                   both, until nothing moves
+
+Tenant acme has both ERPs and the CRM, tenant globex one ERP only.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import grpc.aio
+from google.protobuf.message import Message
+from ordermesh.connector.v1 import change_pb2, connector_service_pb2, connector_service_pb2_grpc
+
+from libs.common.durable.core import App
+from libs.common.durable.ingest import Feed
+from libs.common.durable.store import schema_of
+from libs.common.errors import OrdermeshError, Refused
+from libs.common.testing.clock import FakeClock
+from libs.common.testing.rpc import OneMachine
+from tests.builders import CRM, ERP
+
+pb = connector_service_pb2
+SERVICES = ("order", "customer", "product", "invoice")
+"""In order of start: the order service is told by the others."""
+SECOND_ERP = "sap"
+ROUNDS_MAX = 50
+Context = grpc.aio.ServicerContext[Message, Message]
+Row = Mapping[str, Any]
+
+
+class OutsideSystem(connector_service_pb2_grpc.ConnectorServiceServicer):
+    """A vendor's system and its connector. Keeps what it was told and tells what a test says."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.feed: dict[int, list[change_pb2.ExternalChange]] = {}
+        """By kind; a cursor is the number of changes read."""
+        self.told: list[change_pb2.Change] = []
+        """Every write, in order of arrival."""
+        self.refuses: list[OrdermeshError] = []
+        """What the next writes are answered with."""
+        self._ids: dict[tuple[int, str], str] = {}
+
+    def told_of(self, kind: change_pb2.Kind.ValueType) -> list[change_pb2.Change]:
+        return [change for change in self.told if change.kind == kind]
+
+    async def ApplyChange(  # noqa: N802
+        self, request: pb.ApplyChangeRequest, context: Context
+    ) -> pb.ApplyChangeResponse:
+        if self.refuses:
+            raise self.refuses.pop(0)
+        self.told.append(request.change)
+        return pb.ApplyChangeResponse(receipt=self._receipt(request.change.kind, request.change.key))
+
+    async def FindByKey(  # noqa: N802
+        self, request: pb.FindByKeyRequest, context: Context
+    ) -> pb.FindByKeyResponse:
+        known = (request.kind, request.key) in self._ids
+        return pb.FindByKeyResponse(receipt=self._receipt(request.kind, request.key) if known else None)
+
+    def _receipt(self, kind: int, key: str) -> change_pb2.Receipt:
+        external_id = self._ids.setdefault((kind, key), f"{self.name[:2]}-{len(self._ids) + 1}")
+        return change_pb2.Receipt(external_id=external_id, number=f"NO-{external_id}")
+
+    async def ReadChanges(  # noqa: N802
+        self, request: pb.ReadChangesRequest, context: Context
+    ) -> AsyncIterator[pb.ReadChangesResponse]:
+        start = int(request.cursor or b"0")
+        page = self.feed.get(request.kind, [])[start : start + request.limit]
+        for number, change in enumerate(page, start + 1):
+            yield pb.ReadChangesResponse(change=change, cursor=str(number).encode())
+
+    async def CheckCredit(  # noqa: N802
+        self, request: pb.CheckCreditRequest, context: Context
+    ) -> pb.CheckCreditResponse:
+        return pb.CheckCreditResponse(verdict=pb.CREDIT_VERDICT_COVERED)
+
+    async def CheckAvailability(  # noqa: N802
+        self, request: pb.CheckAvailabilityRequest, context: Context
+    ) -> pb.CheckAvailabilityResponse:
+        return pb.CheckAvailabilityResponse()
+
+    async def CalculateTax(  # noqa: N802
+        self, request: pb.CalculateTaxRequest, context: Context
+    ) -> pb.CalculateTaxResponse:
+        raise Refused("NOT_SUPPORTED", "tax is computed when the document is saved")
+
+
+class World:
+    """All of it. `start` it once; everything opened is closed with `close`."""
+
+    def __init__(self, folder: Path, database_url: str, database: Mapping[str, str]) -> None:
+        self.machine = OneMachine(folder)
+        self.clock = FakeClock()
+        self.systems = {name: OutsideSystem(name) for name in (ERP, SECOND_ERP, CRM)}
+        self.apps: dict[str, App[Any]] = {}
+        self._folder = folder
+        self._database_url = database_url
+        self._database = database
+        self._addresses: dict[str, str] = {}
+        self._open = AsyncExitStack()
+
+    @property
+    def crm(self) -> OutsideSystem:
+        return self.systems[CRM]
+
+    @property
+    def erp(self) -> OutsideSystem:
+        return self.systems[ERP]
+
+    async def start(self) -> None:
+        register = connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server
+        for name, system in self.systems.items():
+            serving = self.machine.serving((register, system))
+            self._addresses[name] = await self._open.enter_async_context(serving)
+        for name in SERVICES:
+            app = self.process(name)
+            self.apps[name] = app
+            serving = self.machine.serving(*app.registrations)
+            self._addresses[name] = await self._open.enter_async_context(serving)
+
+    def process(self, service: str, *, database_url: str = "") -> App[Any]:
+        """A further process of a service; `database_url` may lead through a `DatabaseLink`."""
+        config, app = (import_module(f"services.{service}.{name}") for name in ("config", "app"))
+        settings = config.Settings(
+            jwks_file=self.machine.settings.jwks_file,
+            mesh_key_file=self.machine.settings.mesh_key_file,
+            database_url=database_url or self._database_url,
+            topology_file=self._write_topology(),
+            database_connections_max=4,
+        )
+        built: App[Any] = app.build(settings, clock=self.clock)
+        self._open.push_async_callback(built.close)
+        return built
+
+    def _write_topology(self) -> Path:
+        systems = {ERP: ("erp", '"acme", "globex"'), SECOND_ERP: ("erp", '"acme"'), CRM: ("crm", '"acme"')}
+        known = [f'{name} = "{self._addresses[name]}"' for name in SERVICES if name in self._addresses]
+        tables = ["[services]", *known]
+        for name, (role, tenants) in systems.items():
+            tables += [f"[systems.{name}]", f'role = "{role}"', f'address = "{self._addresses[name]}"']
+            tables += [f"tenants = [{tenants}]"]
+        tables += ["[[routing]]", f'erp = "{ERP}"', f'crm = "{CRM}"']
+        path = self._folder / "topology.toml"
+        path.write_text("\n".join(tables))
+        return path
+
+    async def close(self) -> None:
+        await self._open.aclose()
+
+    # What happens ---------------------------------------------------------------------------------
+
+    def says(self, *changes: change_pb2.ExternalChange) -> None:
+        """The systems that the changes name will tell them, in this order."""
+        for change in changes:
+            self.systems[change.ref.system].feed.setdefault(change.kind, []).append(change)
+
+    def feeds(self, service: str, system: str = "", tenant: str = "acme") -> list[Feed]:
+        return [
+            feed
+            for feed in self.apps[service].ingest.bells
+            if feed.tenant == tenant and system in ("", feed.system)
+        ]
+
+    async def take_in(self, service: str, tenant: str = "acme") -> int:
+        """Reads each feed of the service once; the number of changes read."""
+        ingest = self.apps[service].ingest
+        return sum([await ingest.run_once(feed) for feed in self.feeds(service, tenant=tenant)])
+
+    async def settle(self, *services: str) -> int:
+        """Relays what is due until nothing is; the number of deliveries tried."""
+        total = 0
+        for _ in range(ROUNDS_MAX):
+            tried = sum([await self.apps[name].relay.run_once() for name in services or SERVICES])
+            if not tried:
+                return total
+            total += tried
+        raise AssertionError(f"deliveries are still due after {ROUNDS_MAX} rounds")
+
+    async def run(self) -> None:
+        """Feeds and relays, until nothing moves."""
+        for _ in range(ROUNDS_MAX):
+            read = sum([await self.take_in(name) for name in SERVICES])
+            if not read and not await self.settle():
+                return
+        raise AssertionError(f"something still moves after {ROUNDS_MAX} rounds")
+
+    def pass_by(self, seconds: float) -> None:
+        self.clock.advance(timedelta(seconds=seconds))
+
+    # What callers see -----------------------------------------------------------------------------
+
+    async def channel(self, service: str) -> grpc.aio.Channel:
+        """Calls carry a token of the mesh unless they bring one, see `caller`."""
+        return await self._open.enter_async_context(self.machine.channel(self._addresses[service]))
+
+    # What is in the rows --------------------------------------------------------------------------
+
+    async def rows(self, service: str, query: str, *arguments: object) -> Sequence[Row]:
+        """Rows as committed, read over a connection of the test's own."""
+        driver = await asyncpg.connect(
+            **self._database, server_settings={"search_path": schema_of(service), "TimeZone": "UTC"}
+        )
+        try:
+            return [dict(row) for row in await driver.fetch(query, *arguments)]
+        finally:
+            await driver.close()
+
+    async def events(self, service: str) -> list[str]:
+        """Short names of all facts, in order of telling."""
+        rows = await self.rows(service, "SELECT type FROM event ORDER BY position")
+        return [str(row["type"]).rsplit(".", 1)[1] for row in rows]
+
+    async def heard(self, service: str, event: int = -1) -> list[str]:
+        """Targets that hear of one fact, the last unless said otherwise."""
+        rows = await self.rows(service, "SELECT event_id FROM event ORDER BY position")
+        query = "SELECT target FROM delivery WHERE event_id = $1 ORDER BY target"
+        return [str(row["target"]) for row in await self.rows(service, query, rows[event]["event_id"])]
+
+    async def states(self, service: str, target: str) -> Mapping[str, int]:
+        """States of the deliveries to a target, counted."""
+        query = "SELECT state FROM delivery WHERE target = $1"
+        return Counter(str(row["state"]) for row in await self.rows(service, query, target))
+
+    async def counts(self, service: str, *tables: str) -> list[int]:
+        return [(await self.rows(service, f"SELECT count(*) FROM {table}"))[0]["count"] for table in tables]

@@ -1,0 +1,76 @@
+"""Whatever is sent becomes a message or a refusal, never anything else."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from jsonpb.ordermesh.order.v1.order_pb import Order
+from jsonpb.ordermesh.order.v1.order_service_pb import ListOrdersResponse, SubmitOrderResponse
+
+from gateway.limits import Limits
+from gateway.parameters import fill_from_query
+from gateway.rules import Rule, public_rules
+from gateway.transcode import Transcoder, render
+from libs.common.errors import Refused
+
+RULES = {rule.name: rule for rule in public_rules()}
+TRANSCODER = Transcoder(Limits())
+NAMES = st.sampled_from(
+    [field.json_name for field in Order.desc().fields] + ["sku", "units", "value", "nope", "system"]
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["1", "1e5", "1_0", "2026-01-01T00:00:00Z", "ORDER_STATE_PAID", "\ud800", "\x00"])
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_any_json_is_a_message_or_a_refusal(value: object) -> None:
+    with suppress(Refused):
+        TRANSCODER.parse(Order.desc(), json.dumps(value).encode())
+
+
+@given(st.binary(max_size=200))
+@example(b"\xff\xfe{")
+@example(b'{"memo":"\\ud83d')
+@example(b'{"total":{"units":1E9999999999}}')
+@example(b'{"total":{"nanos":-0.0e-99999}}')
+def test_any_bytes_are_a_message_or_a_refusal(text: bytes) -> None:
+    with suppress(Refused):
+        TRANSCODER.parse(Order.desc(), text)
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES.values() if not rule.body], ids=lambda rule: rule.name
+)
+@given(query=st.text(alphabet="abcdefgpageSiztokn=&%+0123456789._-;é", max_size=60))
+def test_any_query_fits_or_is_refused(rule: Rule, query: str) -> None:
+    with suppress(Refused):
+        fill_from_query(rule.request(), rule, query.encode("latin-1"))
+
+
+@given(VALUES)
+def test_what_is_taken_says_the_same_when_written_out(value: object) -> None:
+    with suppress(Refused):
+        message = TRANSCODER.parse(Order.desc(), json.dumps(value).encode())
+        assert Order.from_json(message.to_json()) == message
+
+
+def test_lists_and_page_tokens_of_an_answer_are_shown_when_empty() -> None:
+    assert json.loads(render(ListOrdersResponse())) == {"orders": [], "nextPageToken": ""}
+    assert json.loads(render(SubmitOrderResponse(order_id="x"))) == {"orderId": "x"}
+
+
+def test_answer_keeps_characters_as_they_are() -> None:
+    assert "Café".encode() in render(ListOrdersResponse(orders=[Order(memo="Café")]))

@@ -1,0 +1,144 @@
+"""The trace context travels always; spans exist only where somebody receives them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from libs.common import telemetry
+from libs.common.config import ProcessSettings
+
+PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+UNSAMPLED = f"00-{'a' * 32}-{'b' * 16}-00"
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes what an exporter sends and remembers where it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Reception)
+        self.paths: list[str] = []
+
+
+class Reception(BaseHTTPRequestHandler):
+    """Answers 200 to everything."""
+
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Collector)
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.paths.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it so)
+        """Says nothing."""
+
+
+@pytest.fixture
+def recording() -> Iterator[Collector]:
+    """A process that records everything."""
+    with Collector() as collector:
+        thread = Thread(target=collector.serve_forever, args=(0.01,))
+        thread.start()
+        settings = ProcessSettings(
+            otlp_endpoint=f"http://127.0.0.1:{collector.server_port}", sample_ratio=1.0
+        )
+        telemetry.configure_telemetry(settings, "test")
+        yield collector
+        telemetry.stop_telemetry()
+        collector.shutdown()
+        thread.join()
+
+
+def test_spans_reach_the_collector_when_the_process_ends(recording: Collector) -> None:
+    with telemetry.span("deliver", PARENT):
+        pass
+    telemetry.stop_telemetry()
+    assert recording.paths == ["/v1/traces"]
+    assert not telemetry.is_recording()
+
+
+def test_without_an_exporter_nothing_is_recorded_and_opentelemetry_is_not_even_loaded() -> None:
+    program = (
+        "import sys\n"
+        "import libs.common.rpc.server, libs.common.rpc.channel, libs.common.logging\n"
+        "from libs.common.telemetry import *\n"
+        "from libs.common.config import ProcessSettings\n"
+        "configure_telemetry(ProcessSettings(), 'x')\n"
+        "assert not is_recording() and server_interceptors() == () and channel_interceptors() == ()\n"
+        "assert not [name for name in sys.modules if name.startswith('opentelemetry')]\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+def test_a_stored_context_passes_through_unchanged_while_nothing_is_recorded() -> None:
+    with telemetry.span("deliver", PARENT) as traceparent, telemetry.continuing(PARENT):
+        assert traceparent == PARENT
+    assert telemetry.current_traceparent() == ""
+
+
+@pytest.mark.usefixtures("recording")
+def test_a_span_goes_on_from_a_stored_context() -> None:
+    with telemetry.span("deliver", PARENT, {"target": "connector:netsuite"}) as traceparent:
+        trace_id, span_id = telemetry.ids_in(traceparent)
+        assert trace_id == "a" * 32
+        assert span_id != "b" * 16
+        assert traceparent.endswith("-01")
+        assert telemetry.current_traceparent() == traceparent
+    assert telemetry.current_traceparent() == ""
+
+
+@pytest.mark.usefixtures("recording")
+def test_the_caller_s_decision_not_to_record_is_kept() -> None:
+    with telemetry.span("deliver", UNSAMPLED) as traceparent:
+        assert traceparent.endswith("-00")
+
+
+@pytest.mark.usefixtures("recording")
+def test_without_a_context_a_new_trace_begins() -> None:
+    with telemetry.span("start", "") as traceparent:
+        assert telemetry.accepted_traceparent(traceparent) == traceparent
+
+
+@pytest.mark.usefixtures("recording")
+def test_an_open_span_comes_before_a_stored_context() -> None:
+    with telemetry.continuing(PARENT):
+        assert telemetry.current_traceparent() == PARENT
+    with telemetry.span("outer", "") as outer, telemetry.continuing(PARENT):
+        assert telemetry.current_traceparent() == outer
+
+
+def test_a_fresh_context_is_a_valid_one() -> None:
+    fresh = telemetry.new_traceparent()
+    assert telemetry.accepted_traceparent(fresh) == fresh
+    assert telemetry.new_traceparent() != fresh
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "00-abc-def-01",
+        f"ff-{'a' * 32}-{'b' * 16}-01",
+        f"00-{'0' * 32}-{'b' * 16}-01",
+        f"00-{'a' * 32}-{'0' * 16}-01",
+        f"00-{'A' * 32}-{'b' * 16}-01",
+        PARENT + "\n",
+        PARENT + "-" + "x" * 200,
+    ],
+)
+def test_what_is_no_context_is_dropped(text: str) -> None:
+    assert telemetry.accepted_traceparent(text) == ""
+
+
+def test_what_is_no_context_has_no_ids() -> None:
+    assert telemetry.ids_in("00-abc-def-01") == ("", "")
+    assert telemetry.ids_in(PARENT) == ("a" * 32, "b" * 16)
+
+
+def test_a_later_version_may_carry_more() -> None:
+    later = f"01-{'a' * 32}-{'b' * 16}-01-what.ever"
+    assert telemetry.accepted_traceparent(later) == later
