@@ -45,6 +45,7 @@ generate: $(READY) ## Compiles the contracts into protos/gen
 	@:
 
 bench: $(READY) ## Measures against common ways of doing the same, side by side in one run
+	@test -d benchmarks || { echo "there are no benchmarks yet" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 integration: $(READY) ## Runs the tests that use real stores and processes
@@ -54,6 +55,7 @@ e2e: $(READY) ## Runs the journeys through all processes
 	@$(PYTEST) tests/e2e $(ARGS)
 
 sim: $(READY) ## Runs the simulation under a fake clock and faulty links: make sim SEED=7
+	@test -d tests/simulation || { echo "there is no simulation yet" >&2; exit 1; }
 	@ORDERMESH_SIM_SEED=$(SEED) $(PYTEST) tests/simulation $(ARGS)
 
 faults: $(READY) ## Kills processes and stores in the middle and looks for lost or doubled orders

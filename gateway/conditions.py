@@ -11,6 +11,7 @@ from libs.common.errors import Refused, Violation
 
 KEY_CHARACTERS_MAX = 255
 ETAG_CHARACTERS_MAX = 64
+"""Quotes included, as the contracts count them."""
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _ETAG = re.compile(r'\s*(W/)?"([^"]*)"\s*')
 _PLAIN_ETAG = re.compile(r"[^\s\",]+")
@@ -43,7 +44,8 @@ def required_key(exchange: Exchange) -> str:
 
 
 def expected_etag(exchange: Exchange) -> str:
-    """Version that If-Match names; empty where it is absent or `*`, which skips the check."""
+    """Version that If-Match names, quotes included, as records carry it (AIP-154); quotes are added where the caller
+    left them out. Empty where the header is absent or `*`, which skips the check."""
     stated = exchange.header(b"if-match").strip()
     if stated in ("", "*"):
         return ""
@@ -52,8 +54,8 @@ def expected_etag(exchange: Exchange) -> str:
         raise _header_refused("etag", "If-Match takes one version, as it came in the header ETag")
     if match is not None and match[1]:
         raise Refused.field("ETAG_MISMATCH", "etag", "a weak version never matches")
-    etag = match[2] if match else stated
-    if not 0 < len(etag) <= ETAG_CHARACTERS_MAX or not (etag.isascii() and etag.isprintable()):
+    etag = f'"{match[2] if match else stated}"'
+    if not 2 < len(etag) <= ETAG_CHARACTERS_MAX or not (etag.isascii() and etag.isprintable()):
         raise Refused.field("ETAG_MISMATCH", "etag", "no record has such a version")
     return etag
 
@@ -63,11 +65,13 @@ def is_known(exchange: Exchange, etag: str) -> bool:
     stated = exchange.header(b"if-none-match").strip()
     if not stated or not etag:
         return False
-    return stated == "*" or any(match[2] == etag for match in _ETAG.finditer(stated))
+    return stated == "*" or any(match[2] == etag.strip('"') for match in _ETAG.finditer(stated))
 
 
 def etag_header(etag: str) -> tuple[tuple[bytes, bytes], ...]:
-    return ((b"etag", b'"%s"' % etag.encode()),) if etag else ()
+    """etag: as the record carries it; quotes are added where they are missing, HTTP wants them."""
+    quoted = etag if etag.startswith(('"', "W/")) else f'"{etag}"'
+    return ((b"etag", quoted.encode()),) if etag else ()
 
 
 def check_json_body(exchange: Exchange) -> None:

@@ -1,7 +1,7 @@
-"""What outside systems say and callers ask, in its smallest true form. Open this file before you build a message by hand.
+"""What outside systems say and callers ask, in its smallest true form. Open it before you build a message by hand.
 
-    erp_customer("110", name="Acme")            a customer as the ERP tells it, changed at minute 0
-    erp_customer("110", minute=5, gone=True)    the same one, deleted five minutes later
+erp_customer("110", name="Acme")            a customer as the ERP tells it, changed at minute 0
+erp_customer("110", minute=5, gone=True)    the same one, deleted five minutes later
 """
 
 from collections.abc import Mapping
@@ -80,9 +80,7 @@ def crm_customer(
     gone: bool = False,
 ) -> change_pb2.ExternalChange:
     """An account; `number` is the ERP's number as the CRM knows it."""
-    change = a_change(
-        change_pb2.KIND_CUSTOMER, external_id, system=CRM, minute=minute, key=number, gone=gone
-    )
+    change = a_change(change_pb2.KIND_CUSTOMER, external_id, system=CRM, minute=minute, key=number, gone=gone)
     if not gone:
         change.customer.CopyFrom(
             customer_pb2.Customer(name="as the CRM spells it", account_owner=owner, segment=segment)
@@ -150,9 +148,7 @@ def erp_invoice(
                 total=usd("110"),
                 amount_due=usd(due),
                 lines=[
-                    invoice_pb2.InvoiceLine(
-                        sku="BOLT", quantity=DecimalMessage(value="8"), amount=usd("100")
-                    )
+                    invoice_pb2.InvoiceLine(sku="BOLT", quantity=DecimalMessage(value="8"), amount=usd("100"))
                 ],
             )
         )
@@ -211,6 +207,6 @@ def a_submission(
         sold_to=order_pb2.PartyRef(customer_id=customer_id),
         currency_code="USD",
         lines=lines,
-        source=external_ref_pb2.ExternalRef(system=CRM, external_id="801"),
+        source=external_ref_pb2.ExternalRef(system=CRM, external_id=f"801-{key}"),
     )
     return order_service_pb2.SubmitOrderRequest(idempotency_key=key, order=order)

@@ -25,6 +25,8 @@ from ordermesh.connector.v1 import change_pb2
 from libs.common.clock import Clock, SystemClock
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown
 
+KEPT_SECONDS = 4.0
+"""How long an idle connection is kept; less than servers do, so that a dead one is rarely tried."""
 RECORDED_BYTES_MAX = 256 * 1024
 NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 """Causes that prove that no byte of the request left. `ServerDisconnectedError` is not one of them, although the
@@ -150,12 +152,21 @@ class VendorHttp:
         self._tokens = TokenCache(lambda: fetch_token(self), clock or SystemClock()) if fetch_token else None
         self._client = httpx.AsyncClient(
             base_url=base_url,
-            transport=AiohttpTransport(
-                limits=httpx.Limits(max_connections=self._limits.concurrency_max, keepalive_expiry=20.0)
-            ),
+            transport=AiohttpTransport(client=self._session),
             timeout=httpx.Timeout(self._limits.read_seconds, connect=self._limits.connect_seconds),
             follow_redirects=False,
         )
+
+    def _session(self) -> aiohttp.ClientSession:
+        """aiohttp would send a GET or PUT a second time by itself when a kept connection turns out to be dead: a repeat
+        that no budget counts and no look-up precedes. There is no public switch for it.
+        """
+        connections = aiohttp.TCPConnector(
+            limit=self._limits.concurrency_max, keepalive_timeout=KEPT_SECONDS, ssl=httpx.create_ssl_context()
+        )
+        session = aiohttp.ClientSession(connector=connections)
+        session._retry_connection = False
+        return session
 
     async def send(self, call: Call) -> Answer:
         """Answer of any status. A refused token is renewed once and the call repeated: a 401 has no effect."""

@@ -2,21 +2,24 @@
 
 NetSuite tells the second of a record's last change, on the account's wall clock, and shows the record only once its
 saving is done: a row can turn up behind rows that were read already. So reading goes in sweeps. A sweep walks forward
-by (time, id) until nothing is left; the next one starts a little before the last row seen.
+by (time, id) until nothing is left; the next one starts where a row may still turn up, `overlap` before NetSuite's now.
 
-What a sweep meets again is left out when this process remembers it: rows whose second is over without reading their
-details, changes whose version was told before. The memory is named in the cursor and belongs to it: whoever comes with
-another cursor, or after a restart, is told again. Nothing is left out that the caller may lack.
+What a sweep meets again is left out when the cursor says that it was told: it carries a mark for each of the last few
+hundred rows and changes. A longer list of marks stays in this process under a name in the cursor; without it, after a
+restart for example, more is told again. Nothing is left out that the caller may lack.
 """
 
+import hashlib
 import json
+from base64 import b64decode, b64encode
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from ordermesh.connector.v1 import change_pb2, connector_service_pb2
+from ordermesh.connector.v1 import change_pb2
+from ordermesh.connector.v1.connector_service_pb2 import ReadChangesResponse
 
 from connectors.netsuite.client import PAGE_MAX, NetSuiteClient
 from connectors.netsuite.mapping.values import Row, earlier, is_ambiguous
@@ -25,11 +28,18 @@ from libs.common.ids import new_id
 
 BEGINNING = "1980-01-01 00:00:00"
 SETTLED_AFTER = timedelta(seconds=2)
-"""A row is remembered once the second of its change is over: in the same second it may change again."""
+"""A row needs no second look once the second of its change is over: in the same second it may change again."""
 CLOCK_CHANGE = timedelta(hours=1)
+MARK_BYTES = 6
+"""With 48 bits one change in 10¹¹ looks like one that was told."""
+MARKS_IN_CURSOR = 450
+"""A cursor has at most 4,096 bytes."""
+MARKS_MAX = 20_000
 MEMORIES_MAX = 64
 
-Changes = Callable[[Sequence[Row]], Awaitable[Sequence[Sequence[change_pb2.ExternalChange]]]]
+Marks = Mapping[str, None]
+"""Marks of what was told, oldest first."""
+ToChanges = Callable[[Sequence[Row]], Awaitable[Sequence[Sequence[change_pb2.ExternalChange]]]]
 """Rows of a feed to the changes each of them stands for, none for a row that another one covers."""
 
 
@@ -39,69 +49,66 @@ class Position:
 
     time: str = BEGINNING
     id: str = "0"
-    top: str = BEGINNING
-    """Latest time seen in this sweep."""
+    top: str = ""
+    """Latest time seen in this sweep, empty at its start."""
+    told: str = ""
+    """The latest marks, base64."""
     memory: str = ""
-    """Name of the memory of what was told before this position."""
+    """Name of the longer list, where there is one."""
 
     @classmethod
     def decode(cls, cursor: bytes) -> "Position":
         """Refused with INVALID_FIELD for bytes that are no cursor of ours."""
-        if not cursor:
-            return cls()
         try:
-            return cls(**{name: str(value) for name, value in json.loads(cursor).items()})
-        except (AttributeError, TypeError, ValueError):
+            return cls(*(str(part) for part in json.loads(cursor))) if cursor else cls()
+        except (TypeError, ValueError):
             raise Refused.field("INVALID_FIELD", "cursor", "is no cursor of this connector") from None
 
     def encode(self) -> bytes:
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        return json.dumps(
+            [self.time, self.id, self.top, self.told, self.memory], separators=(",", ":")
+        ).encode()
 
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What was told before a position."""
-
-    rows: Mapping[str, str]
-    """Time of change of each row whose details need not be read again."""
-    versions: Mapping[str, str]
-    """Version of each record told; it begins with the time of change."""
-
-    def knows_row(self, row: Row) -> bool:
-        return self.rows.get(row["id"]) == row["lm"]
-
-    def knows(self, change: change_pb2.ExternalChange) -> bool:
-        return self.versions.get(change.ref.external_id) == change.version
-
-    def since(self, time: str) -> "Memory":
-        """What a sweep from that time on can meet again."""
-        return Memory(
-            {id_: lm for id_, lm in self.rows.items() if lm >= time},
-            {id_: version for id_, version in self.versions.items() if version >= time},
-        )
-
-
-NOTHING = Memory({}, {})
+    def behind(self, row: Row) -> "Position":
+        return replace(self, time=row["lm"], id=row["id"], top=max(self.top, row["lm"]))
 
 
 class Memories:
-    """Memories by the name that cursors carry. A bounded cache."""
+    """Marks by the name that cursors carry. A bounded cache."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Memory] = OrderedDict()
+        self._kept: OrderedDict[str, Marks] = OrderedDict()
 
-    def recall(self, name: str) -> Memory:
-        return self._kept.get(name, NOTHING)
+    def recall(self, position: Position) -> Marks:
+        kept = self._kept.get(position.memory)
+        if kept is not None:
+            return kept
+        packed = b64decode(position.told)
+        return {packed[at : at + MARK_BYTES].hex(): None for at in range(0, len(packed), MARK_BYTES)}
 
-    def keep(self, memory: Memory) -> str:
-        """The name; empty for an empty memory."""
-        if memory == NOTHING:
-            return ""
+    def keep(self, position: Position, marks: Marks) -> Position:
+        """The position with these marks."""
+        latest = list(marks)[-MARKS_MAX:]
+        packed = b64encode(bytes.fromhex("".join(latest[-MARKS_IN_CURSOR:]))).decode()
+        if len(latest) <= MARKS_IN_CURSOR:
+            return replace(position, told=packed, memory="")
         name = new_id("mem")
-        self._kept[name] = memory
+        self._kept[name] = dict.fromkeys(latest)
         while len(self._kept) > MEMORIES_MAX:
             self._kept.popitem(last=False)
-        return name
+        return replace(position, told=packed, memory=name)
+
+
+def mark(*words: str) -> str:
+    return hashlib.blake2b("\n".join(words).encode(), digest_size=MARK_BYTES).hexdigest()
+
+
+def mark_of_row(row: Row) -> str:
+    return mark("row", row["id"], row["lm"])
+
+
+def mark_of_change(change: change_pb2.ExternalChange) -> str:
+    return mark("change", change.ref.external_id, change.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,85 +117,77 @@ class Feed:
 
     client: NetSuiteClient
     statement: str
-    changes: Changes
+    changes: ToChanges
     memories: Memories
     zone: ZoneInfo
     overlap: timedelta
 
-    async def read(
-        self, cursor: bytes, limit: int
-    ) -> AsyncIterator[connector_service_pb2.ReadChangesResponse]:
+    async def read(self, cursor: bytes, limit: int) -> AsyncIterator[ReadChangesResponse]:
         """At most `limit` changes, but all of a row; ends when nothing is left or the limit is reached.
 
         Each change carries the position behind it, the last one that behind everything that was read.
         """
         position = Position.decode(cursor)
-        held: connector_service_pb2.ReadChangesResponse | None = None
+        held: ReadChangesResponse | None = None
         told, size, more = 0, min(limit, PAGE_MAX), True
         while more and told < limit:
-            known = self.memories.recall(position.memory)
+            marks = dict(self.memories.recall(position))
+            known = len(marks)
             page = await self.client.query(
                 self.statement, [position.time, position.time, position.id], limit=size
             )
-            rows, left_out = _up_to(page.rows, known, limit - told)
+            rows, left_out = _up_to(page.rows, marks, limit - told)
             more = page.has_more or left_out
-            versions = dict(known.versions)
-            waiting = iter(await self.changes([row for row in rows if not known.knows_row(row)]))
+            waiting = iter(await self.changes([row for row in rows if mark_of_row(row) not in marks]))
             for row in rows:
-                before, position = position, _after(position, row)
-                mine = [] if known.knows_row(row) else [it for it in next(waiting) if not known.knows(it)]
+                before, position = position, position.behind(row)
+                mine = [] if mark_of_row(row) in marks else _news(next(waiting), marks)
                 for number, change in enumerate(mine, start=1):
                     if held is not None:
                         yield held
                     told += 1
-                    versions[change.ref.external_id] = change.version
                     reached = position if number == len(mine) else before
-                    held = connector_service_pb2.ReadChangesResponse(change=change, cursor=reached.encode())
-            position = self._page_end(
-                position, known, Memory(self._rows_over(rows), versions), sweep_ends=not more
-            )
+                    held = ReadChangesResponse(change=change, cursor=reached.encode())
+            marks |= {mark_of_row(row): None for row in rows if self._is_settled(row)}
+            position = position if len(marks) == known else self.memories.keep(position, marks)
+            if not more and position.top:
+                position = self._next_sweep(position, now=rows[-1]["now"] if rows else position.top)
             size = PAGE_MAX
         if held is not None:
             held.cursor = position.encode()
             yield held
         elif position.encode() != cursor:
-            yield connector_service_pb2.ReadChangesResponse(cursor=position.encode())
+            yield ReadChangesResponse(cursor=position.encode())
 
-    def _page_end(self, position: Position, known: Memory, page: Memory, *, sweep_ends: bool) -> Position:
-        """The position after a page: with a memory that holds the page, and back by the overlap at a sweep's end."""
-        memory = Memory({**known.rows, **page.rows}, page.versions)
-        if sweep_ends and position.top != BEGINNING:
-            position = replace(position, time=self._next_start(position.top), id="0", top=BEGINNING)
-            memory = memory.since(position.time)
-        return position if memory == known else replace(position, memory=self.memories.keep(memory))
+    def _next_sweep(self, position: Position, *, now: str) -> Position:
+        """Back to where rows may still turn up; not at all once the last row is old enough."""
+        open_since = earlier(now, self.overlap)
+        start = replace(position, top="")
+        if open_since <= position.top:
+            start = replace(start, time=open_since, id="0")
+        if is_ambiguous(start.time, self.zone):
+            # In autumn an hour comes twice: rows of its second run sort behind those of the first.
+            start = replace(start, time=earlier(start.time, CLOCK_CHANGE), id="0")
+        return start
 
-    def _rows_over(self, rows: Sequence[Row]) -> Mapping[str, str]:
-        """Rows that cannot change again without another time of change."""
-        if not rows:
-            return {}
-        over_since = earlier(rows[0]["now"], SETTLED_AFTER)
-        return {
-            row["id"]: row["lm"]
-            for row in rows
-            if row["lm"] < over_since and not is_ambiguous(row["lm"], self.zone)
-        }
-
-    def _next_start(self, top: str) -> str:
-        start = earlier(top, self.overlap)
-        # In autumn an hour comes twice: rows of its second run sort behind those of the first.
-        twice = is_ambiguous(start, self.zone) or is_ambiguous(top, self.zone)
-        return earlier(start, CLOCK_CHANGE) if twice else start
+    def _is_settled(self, row: Row) -> bool:
+        return row["lm"] < earlier(row["now"], SETTLED_AFTER) and not is_ambiguous(row["lm"], self.zone)
 
 
-def _after(position: Position, row: Row) -> Position:
-    return replace(position, time=row["lm"], id=row["id"], top=max(position.top, row["lm"]))
+def _news(
+    changes: Sequence[change_pb2.ExternalChange], marks: dict[str, None]
+) -> list[change_pb2.ExternalChange]:
+    """Those of a row's changes that have no mark yet; they get one."""
+    news = [change for change in changes if mark_of_change(change) not in marks]
+    marks |= {mark_of_change(change): None for change in news}
+    return news
 
 
-def _up_to(rows: Sequence[Row], known: Memory, news_max: int) -> tuple[Sequence[Row], bool]:
+def _up_to(rows: Sequence[Row], marks: Marks, news_max: int) -> tuple[Sequence[Row], bool]:
     """The rows up to so many that are new, and whether some were left out."""
     news = 0
     for place, row in enumerate(rows):
-        news += not known.knows_row(row)
+        news += mark_of_row(row) not in marks
         if news > news_max:
             return rows[:place], True
     return rows, False

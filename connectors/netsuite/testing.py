@@ -142,7 +142,10 @@ def an_order(key: str, tax_code: str) -> order_pb2.Order:
         )
         for number, sku in enumerate(("SKU-1", "SKU-2"), start=1)
     ]
-    return order_pb2.Order(order_id=key, customer_id="cus_1", currency_code=CURRENCY, lines=lines)
+    sold_to = order_pb2.PartyRef(customer_id="cus_1")
+    return order_pb2.Order(
+        order_id=key, customer_id="cus_1", sold_to=sold_to, currency_code=CURRENCY, lines=lines
+    )
 
 
 @asynccontextmanager

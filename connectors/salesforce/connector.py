@@ -21,12 +21,12 @@ ACCOUNT_IN = "salesforce.account@1"
 PRODUCT_IN = "salesforce.product@1"
 
 _KEYS = {
-    change_pb2.KIND_CUSTOMER: ("Account", customer.OUR_KEY_FIELD),
-    change_pb2.KIND_PRODUCT: ("Product2", product.OUR_KEY_FIELD),
+    change_pb2.KIND_CUSTOMER: ("Account", customer.KEY_FIELD),
+    change_pb2.KIND_PRODUCT: ("Product2", product.KEY_FIELD),
     change_pb2.KIND_ORDER: ("Order", progress.KEY_FIELD),
     change_pb2.KIND_INVOICE: ("ERP_Invoice__c", invoice.KEY_FIELD),
 }
-"""Object, and the field that our id of a record is stamped into."""
+"""Object, and the field that holds the key under which a record is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class SalesforceConnector(Connector):
                 change_pb2.KIND_CUSTOMER,
                 "Account",
                 account_fields,
-                customer.NUMBER_FIELD,
+                customer.KEY_FIELD,
                 ACCOUNT_IN,
                 _fill_customer,
             ),
@@ -81,7 +81,7 @@ class SalesforceConnector(Connector):
                 change_pb2.KIND_PRODUCT,
                 "Product2",
                 product.READ_FIELDS,
-                product.SKU_FIELD,
+                product.KEY_FIELD,
                 PRODUCT_IN,
                 _fill_product,
             ),

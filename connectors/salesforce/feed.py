@@ -23,8 +23,9 @@ from connectors.salesforce.mapping import values
 from libs.common.errors import Refused
 
 LIMIT_MAX = 1_000
-TOLD_MAX = 300
-"""Versions that a cursor remembers, 9 bytes each; a cursor has room for 4,096 bytes."""
+DIGEST_CHARACTERS = 12
+TOLD_MAX = 250
+"""Records that a cursor remembers as told, 13 bytes each; a cursor has room for 4,096 bytes."""
 
 
 class Reader(Protocol):
@@ -51,7 +52,7 @@ class Feed:
 class Position:
     """Where to go on. stamp and id: of the last record seen. again_from: begin there instead.
 
-    round_start: server time when the present round began; empty between rounds. told: versions told of late.
+    round_start: server time when the present round began; empty between rounds. told: digests of what was told of late.
     """
 
     stamp: str = ""
@@ -112,15 +113,15 @@ async def read(
     here = replace(position, again_from="", round_start=round_start)
     new = 0
     for record in found.records:
-        change = _change(record, feed, system, client.user_id)
-        digest = change.version.rpartition(".")[2]
-        here = replace(here, stamp=_stamp(record), id=change.ref.external_id)
+        digest = _digest(record)
+        here = replace(here, stamp=_stamp(record), id=str(record["Id"]))
         if digest in told:
             continue
         if here.stamp > young:
             told[digest] = None
             here = replace(here, told=tuple(told)[-TOLD_MAX:])
         new += 1
+        change = _change(record, feed, system, client.user_id)
         yield connector_service_pb2.ReadChangesResponse(change=change, cursor=here.encoded())
         if new == limit:
             return
@@ -141,7 +142,7 @@ def _change(record: JsonObject, feed: Feed, system: str, user_id: str) -> change
         kind=feed.kind,
         ref=external_ref_pb2.ExternalRef(system=system, external_id=str(record["Id"])),
         key=values.text(record.get(feed.key_field))[:64],
-        version=_version(record),
+        version=values.text(record.get("SystemModstamp")),
         deleted=record.get("IsDeleted") is True,
         echo=_is_echo(record, user_id),
         mapping=feed.mapping,
@@ -154,10 +155,10 @@ def _change(record: JsonObject, feed: Feed, system: str, user_id: str) -> change
     return change
 
 
-def _version(record: JsonObject) -> str:
-    """The stamp, which an org may cut to the second, and a digest that tells two changes of one second apart."""
+def _digest(record: JsonObject) -> str:
+    """Tells two states of one record apart even if the org stamps both with the same second."""
     content = {name: value for name, value in record.items() if name != "attributes"}
-    return f"{values.text(record.get('SystemModstamp'))}.{hashlib.sha256(dumps(content)).hexdigest()[:8]}"
+    return hashlib.sha256(dumps(content)).hexdigest()[:DIGEST_CHARACTERS]
 
 
 def _is_echo(record: JsonObject, user_id: str) -> bool:

@@ -1,47 +1,33 @@
-"""Record ids: open this when an id looks wrong (15 against 18 characters, checksum).
+"""Record ids: open this when an id is not recognised, or compared on the wrong form.
 
-An id is 15 case-sensitive base62 characters, the first three naming the object. The 18-character form adds three that
-spell out which letters are upper case, so that tools that lose the case can restore it. Compare on 18 only.
+An id is 15 case-sensitive characters, the first three naming the object. The 18-character form adds three that spell
+out which of the 15 are upper case, so that tools that lose the case can restore it. Compare on 18 only.
 """
 
 import re
 
-_CHECK_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-_ID_SHAPE = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
-
-
-def checksum(id15: str) -> str:
-    """The three characters that follow a 15-character id.
-
-    Each group of five characters gives one: bit k (first character = bit 0) is set where the character is A to Z.
-    Checked against published ids in the unit tests.
-    """
-    suffix = ""
-    for start in (0, 5, 10):
-        bits = sum(1 << k for k, char in enumerate(id15[start : start + 5]) if "A" <= char <= "Z")
-        suffix += _CHECK_ALPHABET[bits]
-    return suffix
+_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+"""Each stands for the five bits of its place: bit k is set when the k-th character of its group is upper case."""
+_SHAPE = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 
 
 def to_id18(text: str) -> str | None:
-    """The 18-character form of an id given with 15 or 18 characters; None when the text cannot be an id.
-
-    An 18-character id with its case lost (spreadsheets do that) is restored from its checksum, as Salesforce does.
-    """
-    if not _ID_SHAPE.fullmatch(text):
+    """The 18-character form of an id; None when the text cannot be one. Lost capitals are restored."""
+    if not _SHAPE.fullmatch(text):
         return None
     if len(text) == 15:
-        return text + checksum(text)
-    return _restore_case(text)
+        return text + _suffix(text)
+    capitals = [_DIGITS.find(digit) for digit in text[15:].upper()]
+    if -1 in capitals:
+        return None
+    restored = "".join(
+        char.upper() if capitals[place // 5] >> place % 5 & 1 else char.lower()
+        for place, char in enumerate(text[:15])
+    )
+    suffix = _suffix(restored)
+    return restored + suffix if suffix == text[15:].upper() else None
 
 
-def _restore_case(id18: str) -> str | None:
-    body, suffix = id18[:15], id18[15:].upper()
-    restored = ""
-    for group, letter in enumerate(suffix):
-        bits = _CHECK_ALPHABET.find(letter)
-        if bits < 0:
-            return None
-        for k, char in enumerate(body[group * 5 : group * 5 + 5]):
-            restored += char.upper() if bits >> k & 1 else char.lower()
-    return restored + suffix if checksum(restored) == suffix else None
+def _suffix(id15: str) -> str:
+    groups = (id15[start : start + 5] for start in (0, 5, 10))
+    return "".join(_DIGITS[sum(char.isupper() << k for k, char in enumerate(group))] for group in groups)

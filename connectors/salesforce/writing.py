@@ -25,6 +25,7 @@ from connectors.salesforce.client import (
 from connectors.salesforce.errors import STATUS_IS_NEWER
 from connectors.salesforce.exact_json import JsonObject
 from connectors.salesforce.mapping.records import Mirrors, Target, Writing
+from libs.common.errors import NotDone
 
 NUMBER_FIELDS = {
     "Order": "OrderNumber",
@@ -49,6 +50,8 @@ async def write(client: Client, writing: Writing) -> Written:
     """Makes the org show it. Raises our error for whatever the org refused; nothing of the call was kept then."""
     answer = await client.composite(_subs(writing, creating=False))
     if _is_absent(answer, writing.target):
+        if writing.waits_for:
+            raise NotDone("REFERENCE_UNKNOWN", f"{writing.waits_for} is not known in Salesforce yet")
         answer = await client.composite(_subs(writing, creating=True))
     if answer.done:
         return _written(answer)

@@ -40,7 +40,7 @@ REQUEST_HEADERS: Mapping[str, Schema] = {
     "IfMatch": _header_parameter(
         "If-Match",
         "Version the caller has seen, as the header ETag gave it; without it, or with *, any version will do.",
-        {"type": "string", "maxLength": ETAG_CHARACTERS_MAX + 2},
+        {"type": "string", "maxLength": ETAG_CHARACTERS_MAX},
     ),
     "IfNoneMatch": _header_parameter(
         "If-None-Match", "Version the caller has; 304 when it is still the current one.", {"type": "string"}

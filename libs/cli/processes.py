@@ -16,8 +16,11 @@ from libs.common.topology import SERVICES
 DRAIN_SECONDS = "8"
 """Shorter than the supervisor's patience, so that a process ends by itself."""
 
-INGEST_SECONDS = "1"
-"""The vendors are simulators here, whose calls nobody counts; a person at a laptop is waiting."""
+OVERLAP_SECONDS = "3"
+"""A simulator shows a change at once; reading half a minute of changes again each second would only make heat."""
+FOLLOWING = frozenset({"order", "invoice"})
+FOLLOW_SECONDS = "1"
+"""How often these services look for changes here: the vendors are simulators, and a person is waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,6 @@ def common_environment(data: DataDir, stores: StoreUrls, around: Surroundings) -
         "ORDERMESH_ENVIRONMENT": "development",
         "ORDERMESH_LOG_LEVEL": "info",
         "ORDERMESH_DRAIN_SECONDS": DRAIN_SECONDS,
-        "ORDERMESH_INGEST_SECONDS": INGEST_SECONDS,
         "ORDERMESH_SEAL_KEY_FILE": str(keys.seal),
     }
     fixed = {
@@ -83,7 +85,9 @@ def _services(plan: Plan, data: DataDir, common: Mapping[str, str]) -> Iterable[
     for name in SERVICES:
         if name in plan.services:
             words = [f"services.{name}", "all", "--migrate"]
-            yield _python(name, Tier.SERVICE, words, data, common, listen=plan.services[name].address)
+            own = {"ORDERMESH_INGEST_SECONDS": FOLLOW_SECONDS} if name in FOLLOWING else {}
+            address = plan.services[name].address
+            yield _python(name, Tier.SERVICE, words, data, {**own, **common}, listen=address)
 
 
 def simulator_settings(system: str, plan: Plan, data: DataDir) -> Mapping[str, str]:
@@ -93,6 +97,8 @@ def simulator_settings(system: str, plan: Plan, data: DataDir) -> Mapping[str, s
         f"{prefix}BASE_URL": plan.simulator_urls[system],
         f"{prefix}CLIENT_ID": "ordermesh",
         f"{prefix}CLIENT_SECRET_FILE": str(data.keys.simulator_secret),
+        f"{prefix}OVERLAP_SECONDS": OVERLAP_SECONDS,
+        f"{prefix}FEED_OVERLAP_SECONDS": OVERLAP_SECONDS,
     }
 
 

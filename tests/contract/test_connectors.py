@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
 from google.type import decimal_pb2, money_pb2
@@ -25,14 +25,11 @@ from libs.common.testing.connector import UNKNOWN_SKU, MemoryConnector, MemorySy
 from libs.common.testing.rpc import OneMachine
 from libs.common.testing.suites.connector import Connect, ConnectorConformance, NativePayload
 from libs.common.topology import Topology
+from tests.contract.connecting import REGISTER, connecting
 
-if TYPE_CHECKING:
-    from ordermesh.connector.v1.connector_service_pb2_grpc import ConnectorServiceAsyncStub
-
-REGISTER = connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server
-CONNECTORS = Path(__file__).resolve().parents[2] / "connectors"
-SYSTEMS = sorted(path.parent.name for path in CONNECTORS.glob("*/__main__.py"))
-"""Whoever can be run is under the suite; there is no way out."""
+HERE = Path(__file__).resolve().parent
+CONNECTORS = HERE.parents[1] / "connectors"
+SYSTEMS = sorted(path.parent.name for path in CONNECTORS.glob("*/testing.py"))
 MEMORY = "memory"
 EUR = "EUR"
 
@@ -112,34 +109,16 @@ async def target(request: pytest.FixtureRequest) -> AsyncIterator[Target]:
 
 
 @pytest.fixture
-def mesh(tmp_path: Path) -> OneMachine:
-    return OneMachine(tmp_path)
-
-
-@pytest.fixture
-def connect(target: Target, mesh: OneMachine) -> Connect:
-    """Each call builds a connector, serves it on a port of its own, and takes it down at the end."""
-
-    @asynccontextmanager
-    async def connect() -> "AsyncIterator[ConnectorServiceAsyncStub]":
-        connector = target.build()
-        servicer = ConnectorServicer(connector, lambda tenant: None)
-        try:
-            async with mesh.serving((REGISTER, servicer)) as address, mesh.channel(address) as channel:
-                with using(mesh.context(target.tenant)):
-                    yield connector_service_pb2_grpc.ConnectorServiceStub(channel)
-        finally:
-            await connector.close()
-
-    return connect
+def connect(target: Target, tmp_path: Path) -> Connect:
+    return connecting(tmp_path, target.tenant, target.build)
 
 
 class TestConnectors(ConnectorConformance):
     """The suite, with the fixtures above."""
 
 
-async def test_a_tenant_that_the_topology_does_not_name_reaches_no_vendor(mesh: OneMachine) -> None:
-    target = MemoryTarget()
+async def test_a_tenant_that_the_topology_does_not_name_reaches_no_vendor(tmp_path: Path) -> None:
+    mesh, target = OneMachine(tmp_path), MemoryTarget()
     topology = Topology.model_validate(
         {"systems": {MEMORY: {"role": "erp", "address": "127.0.0.1:1", "tenants": ["acme"]}}}
     )
@@ -154,3 +133,13 @@ async def test_a_tenant_that_the_topology_does_not_name_reaches_no_vendor(mesh: 
         with using(mesh.context("acme")):
             await stub.ApplyChange(connector_service_pb2.ApplyChangeRequest(change=change))
     assert await target.vendor.requests() == 1
+
+
+def test_every_connector_that_can_be_run_is_under_the_suite() -> None:
+    """Here, or in a `test_<system>_conformance.py` of its own."""
+    systems = {path.parent.name for path in CONNECTORS.glob("*/__main__.py")}
+    own = {
+        path.stem.removeprefix("test_").removesuffix("_conformance")
+        for path in HERE.glob("test_*_conformance.py")
+    }
+    assert systems - set(SYSTEMS) - own == set()

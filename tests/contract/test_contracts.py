@@ -19,6 +19,7 @@ SHOUTED = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b|\bCONFLICT\b")
 PROTECTED_OTHERWISE = {
     "ordermesh.common.v1.EventIntakeService/AcceptEvents": "each event carries its event_id",
     "ordermesh.connector.v1.ConnectorService/ApplyChange": "the change carries its key",
+    "ordermesh.order.v1.OrderService/BatchSubmitOrders": "each entry carries the key of its own request",
     "ordermesh.operations.v1.OperationsService/RingBell": "only wakes a loop",
 }
 """Methods with effects that need no idempotency key of their own, and why."""
@@ -93,7 +94,7 @@ def test_the_comment_of_a_method_says_what_it_refuses(method: Method) -> None:
     named = set(SHOUTED.findall(comment.partition("Refused with")[2]))
     unknown = sorted(named - POLICIES.keys())
     assert not unknown, report(f"{method}: the comment names reasons that error_reason.proto lacks", unknown)
-    assert named or "Refuses nothing." in comment, (
+    assert named or "Refuses nothing" in comment, (
         f"{method}: end the comment with `Refused with REASON, …` or `Refuses nothing.`"
     )
 

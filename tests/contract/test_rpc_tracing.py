@@ -2,9 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2, connector_service_pb2_grpc
@@ -13,31 +11,11 @@ from libs.common import telemetry
 from libs.common.context import CallContext, current_context, using
 from libs.common.errors import NotDone
 from libs.common.rpc.call import ServicerContext
+from libs.common.testing.collector import Collector, collecting
 from libs.common.testing.rpc import OneMachine
 
 STORED = f"00-{'a' * 32}-{'b' * 16}-01"
 REGISTER = connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server
-
-
-class Collector(ThreadingHTTPServer):
-    """Takes what an exporter sends."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Reception)
-        self.bodies: list[bytes] = []
-
-
-class Reception(BaseHTTPRequestHandler):
-    """Answers 200 to everything."""
-
-    def do_POST(self) -> None:
-        assert isinstance(self.server, Collector)
-        self.server.bodies.append(self.rfile.read(int(self.headers["content-length"])))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it so)
-        """Says nothing."""
 
 
 class Remembering(connector_service_pb2_grpc.ConnectorServiceServicer):
@@ -70,16 +48,11 @@ def mesh(tmp_path: Path) -> OneMachine:
 
 @pytest.fixture
 def collector(mesh: OneMachine) -> Iterator[Collector]:
-    with Collector() as collector:
-        thread = Thread(target=collector.serve_forever, args=(0.01,))
-        thread.start()
-        endpoint = f"http://127.0.0.1:{collector.server_port}"
-        settings = mesh.settings.model_copy(update={"otlp_endpoint": endpoint})
+    with collecting() as collector:
+        settings = mesh.settings.model_copy(update={"otlp_endpoint": collector.endpoint})
         telemetry.configure_telemetry(settings, "test")
         yield collector
         telemetry.stop_telemetry()
-        collector.shutdown()
-        thread.join()
 
 
 async def test_a_stored_trace_goes_on_through_calls_answers_errors_and_streams(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from ordermesh.connector.v1 import change_pb2
-from ordermesh.customer.v1 import customer_pb2
 from ordermesh.order.v1 import order_pb2
 
 from connectors.kit.simulator import serving
@@ -104,12 +103,9 @@ async def test_order_waits_for_its_buyer_to_arrive(mesh: Mesh) -> None:
     with pytest.raises(NotDone) as early:
         await mesh.connector.apply_change(change, "")
     assert early.value.reason == "REFERENCE_UNKNOWN"
-    buyer = customer_pb2.Customer(name="Acme", number="C-1")
-    arrives = change_pb2.Change(
-        kind=change_pb2.KIND_CUSTOMER, intent=change_pb2.INTENT_UPSERT, key="cus_1", customer=buyer
-    )
-    await mesh.connector.apply_change(arrives, "")
-    assert not (await mesh.connector.apply_change(change, "")).existed
+    assert await mesh.ledger() == []
+    linked = await a_change(mesh)
+    assert not (await mesh.connector.apply_change(linked, "")).existed
 
 
 async def test_link_to_a_record_that_is_gone_is_refused_at_its_field(mesh: Mesh) -> None:

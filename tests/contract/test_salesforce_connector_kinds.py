@@ -27,12 +27,12 @@ async def test_customer_with_a_known_erp_number_finds_the_account_that_is_there(
     change = change_pb2.Change(
         kind=change_pb2.KIND_CUSTOMER,
         intent=change_pb2.INTENT_UPSERT,
-        key="cus_1",
+        key="C-1",
         customer=customer_pb2.Customer(name="Acme Ltd", number="C-1"),
     )
     receipt = await mesh.connector.apply_change(change, "")
     assert receipt.external_id == seeded["accounts"][0]["Id"]
-    found = await mesh.connector.find_by_key(change_pb2.KIND_CUSTOMER, "cus_1")
+    found = await mesh.connector.find_by_key(change_pb2.KIND_CUSTOMER, "C-1")
     assert found is not None
     assert found.external_id == receipt.external_id
     assert [account["Name"] for account in await mesh.ledger("Account")] == ["Acme Ltd"]
@@ -43,7 +43,7 @@ async def test_product_brings_its_standard_prices(mesh: Mesh) -> None:
     product.prices.add(price_book="Base").unit_price.units = 3
     product.prices[0].unit_price.currency_code = "USD"
     change = change_pb2.Change(
-        kind=change_pb2.KIND_PRODUCT, intent=change_pb2.INTENT_UPSERT, key="prd_9", product=product
+        kind=change_pb2.KIND_PRODUCT, intent=change_pb2.INTENT_UPSERT, key="P-9", product=product
     )
     for price in (3, 4):
         change.product.prices[0].unit_price.units = price
@@ -79,14 +79,15 @@ async def _told(mesh: Mesh, cursor: bytes = b"") -> tuple[list[change_pb2.Extern
     answers: list[connector_service_pb2.ReadChangesResponse] = [
         each async for each in mesh.connector.read_changes(change_pb2.KIND_CUSTOMER, cursor, 100)
     ]
-    return [each.change for each in answers if each.HasField("change")], answers[-1].cursor
+    last = answers[-1].cursor if answers else cursor
+    return [each.change for each in answers if each.HasField("change")], last
 
 
 async def test_salespersons_edit_is_told_and_our_own_record_is_an_echo(mesh: Mesh) -> None:
     change = change_pb2.Change(
         kind=change_pb2.KIND_CUSTOMER,
         intent=change_pb2.INTENT_UPSERT,
-        key="cus_1",
+        key="C-1",
         customer=customer_pb2.Customer(name="Acme", number="C-1"),
     )
     made = await mesh.connector.apply_change(change, "")

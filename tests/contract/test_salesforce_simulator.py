@@ -16,7 +16,8 @@ from simple_salesforce.exceptions import (
     SalesforceResourceNotFound,
 )
 
-from connectors.salesforce.record_ids import to_id18
+from connectors.salesforce import record_ids
+from connectors.salesforce.simulator import ids
 from connectors.salesforce.simulator.app import Options
 from connectors.salesforce.simulator.catalog import objects
 from tests.contract.salesforce_org import (
@@ -248,7 +249,8 @@ def test_changed_and_deleted_ids_are_listed(org: Org) -> None:
 @needs_wire_sheet
 def test_published_ids_carry_our_checksum() -> None:
     pairs = json.loads((WIRE / "vectors" / "id-checksum.json").read_text())["pairs"]
-    assert [to_id18(pair["id15"]) for pair in pairs] == [pair["id18"] for pair in pairs]
+    assert [ids.to_id18(pair["id15"]) for pair in pairs] == [pair["id18"] for pair in pairs]
+    assert [record_ids.to_id18(pair["id15"]) for pair in pairs] == [pair["id18"] for pair in pairs]
 
 
 @needs_wire_sheet

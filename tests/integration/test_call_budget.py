@@ -153,9 +153,7 @@ async def test_losing_redis_does_not_grant_a_process_its_calls_twice(store: Stor
         assert await granted(shared, 20) == 0
 
 
-async def test_a_frozen_redis_holds_up_one_call_briefly_and_then_none(
-    store: Store, clock: FakeClock
-) -> None:
+async def test_a_frozen_redis_holds_up_one_call_briefly_and_then_none(store: Store, clock: FakeClock) -> None:
     async with budget(store.url, clock) as shared:
         await shared.spend()
         store.freeze()

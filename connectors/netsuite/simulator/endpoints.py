@@ -1,17 +1,19 @@
 """What every endpoint does before its own work: who calls, is the body JSON, how a refusal is answered."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from connectors.kit.simulator import JsonObject, read_object
-from connectors.netsuite.simulator.errors import NetSuiteError, malformed
+from connectors.netsuite.simulator.errors import NetSuiteError, malformed, unexpected
 
 Handler = Callable[[Request], Awaitable[Response]]
 Authenticate = Callable[[Request], None]
 """Raises NetSuiteError 401 unless the request carries a valid token or signature."""
 
+LOG = logging.getLogger(__name__)
 PAGE_MAX = 1000
 _JSON_TYPES = ("application/json", "application/vnd.oracle.resource+json")
 
@@ -26,6 +28,9 @@ def endpoint(handler: Handler, authenticate: Authenticate | None = None) -> Hand
             return await handler(request)
         except NetSuiteError as error:
             return error.response()
+        except Exception:  # the outermost place: a bug of ours looks like one of NetSuite's
+            LOG.exception("%s %s", request.method, request.url.path)
+            return unexpected().response()
 
     return answer
 

@@ -6,15 +6,14 @@ from ordermesh.customer.v1 import customer_pb2
 from connectors.salesforce.mapping import values
 from connectors.salesforce.mapping.records import Fields, Target, Writing
 
-OUR_KEY_FIELD = "Ordermesh_Key__c"
-NUMBER_FIELD = "ERP_Key__c"
+KEY_FIELD = "ERP_Key__c"
+"""Holds the ERP's number of the customer, which is the key under which it is written."""
 
 PATHS = {
     "Name": "customer.name",
     "Phone": "customer.phone",
     "CurrencyIsoCode": "customer.currency_code",
-    NUMBER_FIELD: "customer.number",
-    OUR_KEY_FIELD: "customer.customer_id",
+    KEY_FIELD: "customer.number",
     "ERP_Credit_Limit__c": "customer.credit_limit",
     "ERP_Payment_Terms__c": "customer.payment_terms",
 }
@@ -26,8 +25,7 @@ READ_FIELDS = (
     "Phone",
     "Industry",
     "Owner.Name",
-    NUMBER_FIELD,
-    OUR_KEY_FIELD,
+    KEY_FIELD,
     *(
         f"{kind}{part}"
         for kind in ("Billing", "Shipping")
@@ -45,8 +43,9 @@ READ_FIELDS = (
 
 
 def writing_from_customer(change: change_pb2.Change, *, multicurrency: bool) -> Writing:
-    """An Account with this ERP number is the same customer, whoever made it; without a number our own id decides."""
+    """An Account with this key is the same customer, whoever made it."""
     customer = change.customer
+    target = Target("Account", KEY_FIELD, change.key, change.external_id)
     fields: Fields = {
         "Name": values.cut(customer.name or customer.legal_name or customer.number, 255),
         "Phone": values.cut(customer.phone, 40),
@@ -66,15 +65,8 @@ def writing_from_customer(change: change_pb2.Change, *, multicurrency: bool) -> 
     parent = change.reference_ids.get(customer.parent_customer_id, "")
     if parent:
         fields["ParentId"] = parent
-    if customer.number:
-        target = Target("Account", NUMBER_FIELD, customer.number, change.external_id)
-        fields[OUR_KEY_FIELD] = change.key
-        if target.record_id:
-            fields[NUMBER_FIELD] = customer.number
-    else:
-        target = Target("Account", OUR_KEY_FIELD, change.key, change.external_id)
-        if target.record_id:
-            fields[OUR_KEY_FIELD] = change.key
+    if target.record_id:
+        fields[KEY_FIELD] = change.key
     return Writing(target, fields, creating, paths=PATHS)
 
 
@@ -88,7 +80,7 @@ def customer_from_account(record: Fields) -> customer_pb2.Customer:
     """What the sales side says of a customer. What only the ERP knows is left out, not repeated back."""
     owner = record.get("Owner")
     return customer_pb2.Customer(
-        number=values.text(record.get(NUMBER_FIELD))[:60],
+        number=values.text(record.get(KEY_FIELD))[:60],
         name=values.text(record.get("Name"))[:200],
         phone=values.text(record.get("Phone"))[:40],
         currency_code=values.text(record.get("CurrencyIsoCode")),

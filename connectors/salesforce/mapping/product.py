@@ -8,14 +8,13 @@ from ordermesh.product.v1 import product_pb2
 from connectors.salesforce.mapping import values
 from connectors.salesforce.mapping.records import Fields, Target, Writing
 
-OUR_KEY_FIELD = "Ordermesh_Key__c"
-SKU_FIELD = "ERP_Key__c"
+KEY_FIELD = "ERP_Key__c"
+"""Holds the SKU, which is the key under which a product is written."""
 
 PATHS = {
     "Name": "product.name",
     "ProductCode": "product.sku",
-    SKU_FIELD: "product.sku",
-    OUR_KEY_FIELD: "product.product_id",
+    KEY_FIELD: "product.sku",
     "QuantityUnitOfMeasure": "product.unit_code",
     "ERP_Description__c": "product.description",
 }
@@ -26,8 +25,7 @@ READ_FIELDS = (
     "Name",
     "ProductCode",
     "Description",
-    SKU_FIELD,
-    OUR_KEY_FIELD,
+    KEY_FIELD,
     "CreatedDate",
     "CreatedById",
     "LastModifiedDate",
@@ -38,8 +36,9 @@ READ_FIELDS = (
 
 
 def writing_from_product(change: change_pb2.Change) -> Writing:
-    """A Product2 with this SKU is the same product, whoever made it. Prices are written beside it."""
+    """A Product2 with this key is the same product, whoever made it. Prices are written beside it."""
     product = change.product
+    target = Target("Product2", KEY_FIELD, change.key, change.external_id)
     fields: Fields = {
         "Name": values.cut(product.name or product.sku, 255),
         "ProductCode": values.cut(product.sku, 255),
@@ -49,15 +48,8 @@ def writing_from_product(change: change_pb2.Change) -> Writing:
     }
     if product.HasField("quantity_available"):
         fields["ERP_Quantity_Available__c"] = values.number(product.quantity_available)
-    if product.sku:
-        target = Target("Product2", SKU_FIELD, product.sku, change.external_id)
-        fields[OUR_KEY_FIELD] = change.key
-        if target.record_id:
-            fields[SKU_FIELD] = product.sku
-    else:
-        target = Target("Product2", OUR_KEY_FIELD, change.key, change.external_id)
-        if target.record_id:
-            fields[OUR_KEY_FIELD] = change.key
+    if target.record_id:
+        fields[KEY_FIELD] = change.key
     return Writing(target, fields, paths=PATHS)
 
 
@@ -72,7 +64,7 @@ def standard_prices(product: product_pb2.Product) -> dict[str, Decimal]:
 
 def product_from_record(record: Fields) -> product_pb2.Product:
     """What the sales side says of a product."""
-    sku = values.text(record.get(SKU_FIELD)) or values.text(record.get("ProductCode"))
+    sku = values.text(record.get(KEY_FIELD)) or values.text(record.get("ProductCode"))
     return product_pb2.Product(
         sku=sku[:60],
         name=values.text(record.get("Name"))[:200],

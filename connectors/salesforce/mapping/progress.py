@@ -22,7 +22,6 @@ MIRRORED_MAX = 200
 
 PATHS = {
     "AccountId": "order.sold_to",
-    "Account": "order.sold_to",
     "EffectiveDate": "order.create_time",
     "CurrencyIsoCode": "order.currency_code",
     "PoNumber": "order.purchase_order_number",
@@ -44,11 +43,13 @@ def writing_from_order(change: change_pb2.Change, system: str, *, multicurrency:
     if order.state == order_pb2.ORDER_STATE_UNSPECIFIED:
         raise Refused.field("MAPPING_FAILED", "order.state", "is not set")
     target = Target("Order", KEY_FIELD, change.key, change.external_id or _handed_in(order, system))
+    account = _account(change, system)
     parent = _parent(target)
     return Writing(
         target=target,
         fields=_progress(order, target),
-        creating=_made_by_us(change, system, multicurrency=multicurrency),
+        creating=_made_by_us(change.order, account, multicurrency=multicurrency),
+        waits_for="" if account else "order.sold_to",
         mirrors=tuple(
             each
             for each in (_shipments(order, parent), _invoices(order, parent, multicurrency=multicurrency))
@@ -98,11 +99,10 @@ def _progress(order: order_pb2.Order, target: Target) -> Fields:
     return fields
 
 
-def _made_by_us(change: change_pb2.Change, system: str, *, multicurrency: bool) -> Fields:
+def _made_by_us(order: order_pb2.Order, account: str, *, multicurrency: bool) -> Fields:
     """Standard fields of a Draft Order that no person made. Its price book is added by whoever writes it."""
-    order = change.order
     fields: Fields = {
-        **_account(change, system),
+        "AccountId": account,
         "Status": "Draft",
         "PoNumber": values.cut(order.purchase_order_number, 80),
         "Description": values.cut(order.memo, 32_000),
@@ -117,15 +117,13 @@ def _made_by_us(change: change_pb2.Change, system: str, *, multicurrency: bool) 
     return fields
 
 
-def _account(change: change_pb2.Change, system: str) -> Fields:
-    """The buyer: by link, by the id the order came with, else by our id, which is stamped on Accounts."""
+def _account(change: change_pb2.Change, system: str) -> str:
+    """Id of the buyer's Account: by link, or the id the order came with. Empty while neither is known."""
     order = change.order
     linked = change.reference_ids.get(order.customer_id or order.sold_to.customer_id, "")
     if not linked and order.sold_to.external.system == system:
         linked = order.sold_to.external.external_id
-    if linked.startswith(ACCOUNT_PREFIX) and to_id18(linked):
-        return {"AccountId": linked}
-    return {"Account": {"Ordermesh_Key__c": order.customer_id or order.sold_to.customer_id}}
+    return linked if linked.startswith(ACCOUNT_PREFIX) and to_id18(linked) else ""
 
 
 def _shipments(order: order_pb2.Order, parent: Fields) -> Mirrors:

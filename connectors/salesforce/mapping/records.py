@@ -30,11 +30,13 @@ class Writing:
     """One canonical record as Salesforce shall show it.
 
     fields: written always. creating: written in addition when the record is made. stamp: the field that holds our key,
-    written where the key is not already in the target. paths: Salesforce's field names to ours, for refusals.
+    written where the key is not already in the target. waits_for: our field whose record is not known in Salesforce
+    yet, so that this one cannot be made; empty when it can. paths: Salesforce's field names to ours, for refusals.
     """
 
     target: Target
     fields: Fields
     creating: Fields = field(default_factory=dict)
+    waits_for: str = ""
     mirrors: tuple[Mirrors, ...] = ()
     paths: Mapping[str, str] = field(default_factory=dict)

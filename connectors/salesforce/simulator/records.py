@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from connectors.kit.simulator import JsonObject
-from connectors.salesforce.record_ids import to_id18
+from connectors.salesforce.simulator.ids import to_id18
 
 from . import errors, rules
 from .catalog import Field, SObject, find_object

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from connectors.kit.simulator import Document, JsonObject
-from connectors.salesforce.record_ids import to_id18
+from connectors.salesforce.simulator.ids import to_id18
 
 from . import computed, soql
 from .auth import Users
@@ -16,8 +16,8 @@ from .org import HISTORY, Org, Session, Transaction
 _BASE = "/services/data/v59.0/"
 
 _SHOWN = {
-    "Account": ("Name", "ERP_Key__c", "Ordermesh_Key__c", "ERP_Customer_Number__c", "ERP_Credit_Status__c"),
-    "Product2": ("Name", "ProductCode", "ERP_Key__c", "Ordermesh_Key__c"),
+    "Account": ("Name", "ERP_Key__c", "ERP_Customer_Number__c", "ERP_Credit_Status__c"),
+    "Product2": ("Name", "ProductCode", "ERP_Key__c"),
     "ERP_Invoice__c": (
         "ERP_Key__c",
         "Invoice_Number__c",

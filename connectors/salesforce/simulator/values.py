@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
-from connectors.salesforce.record_ids import to_id18
+from connectors.salesforce.simulator.ids import to_id18
 
 from . import errors
 from .catalog.fields import NUMBER_TYPES, TEXT_TYPES, Field, Scalar

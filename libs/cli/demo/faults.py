@@ -119,32 +119,35 @@ class Trouble:
 
 
 def erp_faults(seed: int) -> list[Body]:
-    """Replies lost after the commit, throttling, outages, resets.
+    """Replies lost after the commit, throttling, outages, resets: on every kind of call, most on order writes.
 
-    On every kind of call, most on order writes.
+    Throttling is counted, not drawn: each time the vendor asks for a pause everybody heeds it, for all orders.
     """
-    writes = {"method": "PUT", "path": "salesOrder", "seed": seed}
+    writes: Body = {"method": "PUT", "path": "salesOrder"}
     return [
-        {"kind": "lose_reply", "probability": "0.08", **writes},
-        {"kind": "throttle", "probability": "0.04", "retryAfter": "1", **writes},
-        {"kind": "unavailable", "probability": "0.03", **writes},
-        {"kind": "unavailable_after", "probability": "0.02", **writes},
-        {"kind": "reset", "probability": "0.03", **writes},
-        {"kind": "slow", "probability": "0.02", "seconds": 1, **writes},
-        {"kind": "unavailable", "probability": "0.01", "seed": seed},
-        {"kind": "reset", "probability": "0.01", "seed": seed + 1},
+        {"kind": "lose_reply", "probability": "0.08", "seed": seed, **writes},
+        {"kind": "throttle", "count": 2, "after": 5, "retryAfter": "1", **writes},
+        {"kind": "throttle", "count": 2, "after": 120, **writes},
+        {"kind": "unavailable", "probability": "0.03", "seed": seed + 1, **writes},
+        {"kind": "unavailable_after", "probability": "0.02", "seed": seed + 2, **writes},
+        {"kind": "reset", "probability": "0.03", "seed": seed + 3, **writes},
+        {"kind": "slow", "probability": "0.02", "seed": seed + 4, "seconds": 1, **writes},
+        {"kind": "unavailable", "probability": "0.01", "seed": seed + 5},
+        {"kind": "reset", "probability": "0.01", "seed": seed + 6},
         {"kind": "expired_token", "count": 1, "after": 60},
-        {"kind": "duplicate", "probability": "0.10", "seed": seed},
+        {"kind": "duplicate", "probability": "0.10", "seed": seed + 7},
     ]
 
 
 def crm_faults(seed: int) -> list[Body]:
-    """The same for the sales system, plus an expired session."""
-    writes = {"method": "PATCH", "seed": seed}
+    """The same for the sales system, plus expired sessions."""
+    writes: Body = {"method": "POST", "path": "/composite$"}
     return [
-        {"kind": "lose_reply", "probability": "0.03", **writes},
-        {"kind": "unavailable", "probability": "0.02", **writes},
-        {"kind": "reset", "probability": "0.02", **writes},
-        {"kind": "throttle", "probability": "0.01", "retryAfter": "1", "seed": seed},
+        {"kind": "lose_reply", "probability": "0.03", "seed": seed, **writes},
+        {"kind": "unavailable", "probability": "0.02", "seed": seed + 1, **writes},
+        {"kind": "reset", "probability": "0.02", "seed": seed + 2, **writes},
+        {"kind": "throttle", "count": 2, "after": 50, "retryAfter": "1"},
+        {"kind": "throttle", "count": 2, "after": 400, "retryAfter": "1"},
+        {"kind": "reset", "probability": "0.01", "seed": seed + 3},
         {"kind": "expired_token", "count": 2, "after": 40},
     ]

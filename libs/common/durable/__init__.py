@@ -2,6 +2,7 @@
 
     unit.py      one commit for state, events, deliveries, audit, links and answer; waiting commands share it
     relay.py     claims due deliveries, hands them to targets, settles them
+    settling.py  what becomes of a delivery once it was tried: delivered, retried, in doubt, parked
     ingest.py    reads an outside system's changes, takes them in together with the cursor
     schema/      the tables, told as SQL
 

@@ -22,9 +22,12 @@ INGEST = "ingest"
 
 
 def connect(redis_url: str) -> "redis.asyncio.Redis":
-    """A client that gives up soon: nothing waits for Redis longer than a second."""
+    """A client that gives up soon: nothing waits for Redis longer than a second.
+
+    Its connections cover the stream's lane, the bell and the budget, so that none is refused for want of one.
+    """
     client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
-        redis_url, socket_timeout=CALL_SECONDS, socket_connect_timeout=CALL_SECONDS, max_connections=16
+        redis_url, socket_timeout=CALL_SECONDS, socket_connect_timeout=CALL_SECONDS, max_connections=64
     )
     return client
 

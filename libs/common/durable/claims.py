@@ -114,6 +114,7 @@ async def claim(
             lease_id=row["lease_id"],
             pinned_mapping=row["pinned_mapping"],
             event=event_from(row),
+            lease_end=now + lease,
         )
         for row in rows
     ]
@@ -140,8 +141,8 @@ async def settle(driver: asyncpg.Connection, verdicts: Mapping[int, Verdict], no
         [v.reason for v in values],
         [v.failure_class for v in values],
         [v.owner for v in values],
-        [v.detail[:DETAIL_MAX] for v in values],
-        [v.pointer for v in values],
+        [_storable(v.detail) for v in values],
+        [_storable(v.pointer) for v in values],
         now,
     )
 
@@ -163,13 +164,18 @@ def attempt_row(tried: Tried, verdict: Verdict, evidence: Evidence, sealer: Seal
         "took_us": tried.took_us,
         "outcome": "found" if evidence.found and verdict.state is State.DELIVERED else outcome,
         "reason": verdict.reason,
-        "mapping": evidence.mapping,
-        "verdict": evidence.verdict[:DETAIL_MAX],
-        "operation": evidence.operation,
+        "mapping": _storable(evidence.mapping),
+        "verdict": _storable(evidence.verdict),
+        "operation": _storable(evidence.operation),
         "request_digest": _digest(evidence.request),
         "response_digest": _digest(evidence.response),
         "sealed_exchange": sealer.seal(tried.delivery.event.tenant, evidence.request, evidence.response),
     }
+
+
+def _storable(words: str) -> str:
+    """An outside system's words may hold what no text column can; they must never keep a delivery from settling."""
+    return words[:DETAIL_MAX].replace("\x00", "").encode(errors="replace").decode()
 
 
 def _digest(content: bytes) -> bytes:

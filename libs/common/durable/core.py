@@ -137,7 +137,7 @@ class Core(Generic[T]):
     ) -> None:
         """`stage:<name>` for each of the service's own next steps."""
         for name, prepare in stages.items():
-            self._add(f"stage:{name}", StageTarget(prepare), 32)
+            self._add(f"stage:{name}", StageTarget(prepare), 8)
 
     def _add(self, name: str, target: Target, concurrency_max: int) -> None:
         self._routes[name] = Route(target, LanePolicy(concurrency_max=concurrency_max))
@@ -169,7 +169,7 @@ class Core(Generic[T]):
     ) -> App[T]:
         """The service, ready to run."""
         if self._redis is not None:
-            self._add(STREAM, StreamTarget(self._redis), 64)
+            self._add(STREAM, StreamTarget(self._redis), 16)
         relay = Relay(
             unit,
             self._routes,

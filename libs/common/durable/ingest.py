@@ -226,9 +226,7 @@ async def set_aside(tx: Tx, change: change_pb2.ExternalChange) -> None:
         )
     sequence = int(str(last or 0)) + 1
     tx.remember(given, sequence)
-    tx.add_event(
-        CHANGE_TYPE, subject, sequence, change.SerializeToString(), [f"intake:{change.ref.system}"]
-    )
+    tx.add_event(CHANGE_TYPE, subject, sequence, change.SerializeToString(), [f"intake:{change.ref.system}"])
 
 
 async def close_superseded(group: Group, tenant: str, subjects: Sequence[str]) -> None:

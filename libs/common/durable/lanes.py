@@ -15,6 +15,9 @@ OPEN_MAX = timedelta(seconds=30)
 RETRY_AFTER_MAX = timedelta(hours=6)
 UNREACHABLE = frozenset({"SYSTEM_UNAVAILABLE", "UNAVAILABLE", "STORE_UNAVAILABLE", "SYSTEM_CREDENTIALS"})
 """Reasons that speak of the target as a whole and not of the record: they count towards opening the breaker."""
+LOST = frozenset({"OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED"})
+"""Reasons that no answer came: they count towards opening the breaker as well, but a record that always ends so is
+given up in the end."""
 SLOW_DOWN = frozenset({"SYSTEM_THROTTLED", "SYSTEM_QUOTA_SPENT", "OVERLOADED", "RATE_LIMITED"})
 """Reasons by which the target asks for a pause of the whole lane."""
 PAUSE_DEFAULT = timedelta(milliseconds=500)
@@ -44,41 +47,49 @@ class Lane:
         self.in_flight = 0
         self._failures = 0
         self._open_span = OPEN_MIN
-        self._shut_until: datetime | None = None
+        self._open_until: datetime | None = None
+        self._paused_until: datetime | None = None
 
     def free(self, now: datetime) -> int:
         """Deliveries that may be claimed now."""
-        if self._shut_until and now < self._shut_until:
+        if self.is_open(now) or (self._paused_until and now < self._paused_until):
             return 0
         limit = 1 if self._failures >= OPEN_AFTER_FAILURES else self.policy.concurrency_max
         return max(0, limit - self.in_flight)
 
     def is_open(self, now: datetime) -> bool:
-        """True while the lane is left alone."""
-        return self._shut_until is not None and now < self._shut_until
+        """True while the breaker leaves the target alone."""
+        return self._open_until is not None and now < self._open_until
 
     def succeeded(self) -> None:
+        """The target works. A pause it asked for goes on all the same: this call was made before."""
         self._failures = 0
         self._open_span = OPEN_MIN
-        self._shut_until = None
+        self._open_until = None
 
     def failed(self, error: OrdermeshError, now: datetime) -> None:
-        """Counts what speaks of the target; a refusal speaks of the record and proves that the target answers."""
+        """Counts what speaks of the target; a refusal speaks of the record and proves that the target answers.
+
+        A crash is ours and tells nothing of the target.
+        """
         if error.reason in SLOW_DOWN:
             pause = QUOTA_PAUSE if error.reason == "SYSTEM_QUOTA_SPENT" else PAUSE_DEFAULT
-            asked = error.retry_after if error.retry_after is not None else pause
-            self._shut(now, min(max(asked, timedelta(0)), RETRY_AFTER_MAX))
-        elif isinstance(error, NotDone | OutcomeUnknown) and error.reason in UNREACHABLE:
-            self._failures += 1
-            if self._failures >= OPEN_AFTER_FAILURES:
-                self._shut(now, self._open_span)
-                self._open_span = min(self._open_span * 2, OPEN_MAX)
-        else:
-            self._failures = 0
+            asked = pause if error.retry_after is None else error.retry_after
+            until = now + min(max(asked, timedelta(0)), RETRY_AFTER_MAX)
+            self._paused_until = max(until, self._paused_until or until)
+        elif isinstance(error, NotDone | OutcomeUnknown) and error.reason in UNREACHABLE | LOST:
+            self._count_failure(now)
+        elif error.reason != "CRASHED":
+            self.succeeded()
 
-    def _shut(self, now: datetime, span: timedelta) -> None:
-        until = now + span
-        self._shut_until = max(until, self._shut_until) if self._shut_until else until
+    def _count_failure(self, now: datetime) -> None:
+        """Calls that were under way when the breaker opened tell nothing new."""
+        if self.is_open(now):
+            return
+        self._failures += 1
+        if self._failures >= OPEN_AFTER_FAILURES:
+            self._open_until = now + self._open_span
+            self._open_span = min(self._open_span * 2, OPEN_MAX)
 
     def spends_attempt(self, error: OrdermeshError) -> bool:
         """A try that only found the target away or busy is no reason to give the record up."""

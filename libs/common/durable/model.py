@@ -9,6 +9,10 @@ from libs.common.context import CallContext
 from libs.common.errors import OrdermeshError
 
 
+CONNECTOR = "connector:"
+"""Prefix of targets that write to an outside system."""
+
+
 class State(StrEnum):
     """Where a delivery stands."""
 
@@ -68,6 +72,13 @@ class Delivery:
     lease_id: str
     pinned_mapping: str
     event: StoredEvent
+    lease_end: datetime
+    """From then on somebody else may try it."""
+
+    @property
+    def asks_first(self) -> bool:
+        """True for a target that may have taken what it never confirmed; all others drop what they have seen."""
+        return self.target.startswith(CONNECTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,8 @@ class Failed:
 
     error: OrdermeshError
     evidence: Evidence = field(default_factory=Evidence)
+    applied: bool = False
+    """True when the target has it all the same, and only what follows could not be stored."""
 
 
 Outcome = Delivered | Failed

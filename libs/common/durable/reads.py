@@ -9,8 +9,6 @@ from libs.common.durable.tx import Kind
 
 A = TypeVar("A", bound=Aggregate)
 COLUMNS = "tenant, record_id, version, audit_hash, record::text AS record"
-ALWAYS_AFTER = "~"
-"""Sorts after every id."""
 
 
 class Reads(Generic[A]):
@@ -31,13 +29,15 @@ class Reads(Generic[A]):
 
     async def page(self, tenant: str, where: Mapping[str, str], before: str, limit: int) -> Sequence[A]:
         """Newest first: ids sort by time. `where`: column of the table to value; `before`: id the page ends before."""
-        terms = " ".join(f"AND {column} = ${index}" for index, column in enumerate(where, 4))
+        terms = {f"{column} =": value for column, value in where.items()}
+        if before:
+            terms["record_id <"] = before
+        asked = "".join(f" AND {term} ${number}" for number, term in enumerate(terms, 3))
         rows = await self._store.fetch(
             f"SELECT {COLUMNS} FROM {self._kind.table.name}"  # noqa: S608
-            f" WHERE tenant = $1 AND record_id < $2 {terms} ORDER BY record_id DESC LIMIT $3",
+            f" WHERE tenant = $1{asked} ORDER BY record_id DESC LIMIT $2",
             tenant,
-            before or ALWAYS_AFTER,
             limit,
-            *where.values(),
+            *terms.values(),
         )
         return [self._kind.load(row) for row in rows]

@@ -107,12 +107,12 @@ class Store:
 
     async def _living(self, connection: AsyncConnection) -> asyncpg.Connection:
         """The pool learns only here that the server has closed connections while they lay idle."""
-        for _ in range(self._pool_max + 1):
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None
+        driver = await _driver_of(connection)
+        for _ in range(self._pool_max):
             if not driver.is_closed():
                 break
             await connection.invalidate()
+            driver = await _driver_of(connection)
         return driver
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
@@ -135,6 +135,12 @@ class Store:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+async def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    return driver
 
 
 def unreachable(error: BaseException) -> OrdermeshError:

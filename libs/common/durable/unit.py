@@ -178,7 +178,7 @@ class Unit(Generic[T]):
         for job in jobs:
             if away < AWAY_MAX:
                 error = await self._run_alone(job)
-                away = away + 1 if error is not None and _is_away(error) else 0
+                away = away + 1 if error is not None and is_away(error) else 0
             if error is not None:
                 doubt = isinstance(shared, OutcomeUnknown) and isinstance(error, NotDone)
                 Settled(errors=[(job, shared if doubt else error)]).tell()
@@ -309,7 +309,8 @@ class Unit(Generic[T]):
             await asyncio.wait(self._in_flight)
 
 
-def _is_away(error: Exception) -> bool:
+def is_away(error: Exception) -> bool:
+    """True for what `commit` raises when the database was not there, at all or during the commit."""
     return isinstance(error, OutcomeUnknown) or (
         isinstance(error, NotDone) and error.reason == "STORE_UNAVAILABLE"
     )

@@ -29,7 +29,7 @@ class FakeClock:
         if event.is_set() or limit <= timedelta(0):
             return event.is_set()
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        rung = asyncio.ensure_future(event.wait())
+        rung = asyncio.create_task(_ring_of(event))
         self._waiters[passed] = self._now + limit
         self._someone_waits.set()
         try:
@@ -49,3 +49,7 @@ class FakeClock:
     def due_in(self) -> timedelta | None:
         """Time until the first of those who wait goes on; None when nobody waits."""
         return min(self._waiters.values()) - self._now if self._waiters else None
+
+
+async def _ring_of(event: asyncio.Event) -> None:
+    await event.wait()

@@ -146,6 +146,7 @@ class DatabaseLink:
         self._messages_left: int | None = None
         self._lose_commit: bool | None = None
         self._swallow = False
+        self._for_good = False
 
     @property
     def url(self) -> str:
@@ -162,15 +163,19 @@ class DatabaseLink:
 
     async def cut(self) -> None:
         """Ends all connections; new ones are refused until `mend`."""
+        self._shut()
+        self._drop()
+
+    def _shut(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = None
             (self._folder / self.SOCKET).unlink(missing_ok=True)
-        self._drop()
 
     async def mend(self) -> None:
         """Takes connections again."""
-        self._messages_left, self._lose_commit, self._swallow = None, None, False
+        self._messages_left, self._lose_commit = None, None
+        self._swallow = self._for_good = False
         if self._server is None:
             self._server = await asyncio.start_unix_server(self._serve, self._folder / self.SOCKET)
 
@@ -183,11 +188,16 @@ class DatabaseLink:
         """True once the cut that `cut_after` announced has happened."""
         return self._messages_left == -1
 
-    def lose_next_commit(self, *, applied: bool) -> None:
-        """The connection is lost while the next COMMIT is under way; `applied`: after the server has done it."""
-        self._lose_commit = applied
+    def lose_next_commit(self, *, applied: bool, for_good: bool = False) -> None:
+        """The connection is lost while the next COMMIT is under way; `applied`: after the server has done it.
+
+        `for_good`: nobody is let in afterwards, until `mend`.
+        """
+        self._lose_commit, self._for_good = applied, for_good
 
     def _drop(self) -> None:
+        if self._for_good:
+            self._shut()
         for writer in self._open:
             writer.transport.abort()
         self._open.clear()

@@ -15,8 +15,8 @@ import httpx
 
 from tests.contract.test_gateway.mesh import Mesh
 
-START_SECONDS = 20.0
-END_SECONDS = 10.0
+START_SECONDS = 40.0
+END_SECONDS = 20.0
 
 
 @asynccontextmanager

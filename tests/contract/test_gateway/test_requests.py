@@ -7,7 +7,7 @@ from ordermesh.order.v1 import order_pb2, order_service_pb2
 from libs.common.errors import Refused
 from tests.contract.test_gateway.mesh import Mesh
 
-AN_ANSWER = order_service_pb2.GetOrderResponse(order=order_pb2.Order(order_id="ord_1", etag="v7"))
+AN_ANSWER = order_service_pb2.GetOrderResponse(order=order_pb2.Order(order_id="ord_1", etag='"v7"'))
 
 
 async def test_query_reaches_the_service_in_either_spelling(mesh: Mesh) -> None:
@@ -101,7 +101,13 @@ async def test_verb_on_a_record_carries_its_id_key_and_version(mesh: Mesh) -> No
     request = order_service_pb2.HoldOrderRequest.FromString(call.request)
     assert request.order_id == "ord_1"
     assert request.idempotency_key == "key-1"
-    assert (request.reason, request.etag) == ("call me first", "v6")
+    assert (request.reason, request.etag) == ("call me first", '"v6"')
+
+
+async def test_version_without_its_quotes_is_understood(mesh: Mesh) -> None:
+    await mesh.post("/v1/orders/ord_1:hold", {}, If_Match="v6")
+    (call,) = mesh.order.calls("HoldOrder")
+    assert order_service_pb2.HoldOrderRequest.FromString(call.request).etag == '"v6"'
 
 
 async def test_verb_needs_no_body(mesh: Mesh) -> None:
@@ -113,7 +119,7 @@ async def test_verb_needs_no_body(mesh: Mesh) -> None:
 
 
 async def test_body_may_repeat_path_key_and_version(mesh: Mesh) -> None:
-    body = {"orderId": "ord_1", "idempotencyKey": "key-1", "etag": "v6"}
+    body = {"orderId": "ord_1", "idempotencyKey": "key-1", "etag": '"v6"'}
     answer = await mesh.post("/v1/orders/ord_1:hold", body, If_Match='"v6"')
     assert answer.status_code == 200
 
@@ -123,7 +129,7 @@ async def test_body_may_repeat_path_key_and_version(mesh: Mesh) -> None:
     [
         ({"orderId": "ord_2"}, "#/orderId"),
         ({"idempotencyKey": "key-2"}, "#/idempotencyKey"),
-        ({"etag": "v5"}, "#/etag"),
+        ({"etag": '"v5"'}, "#/etag"),
     ],
 )
 async def test_body_must_not_contradict_path_key_or_version(
@@ -156,7 +162,7 @@ async def test_outdated_version_is_412(mesh: Mesh) -> None:
 
 
 async def test_change_of_a_record_names_it_in_the_path_and_its_fields_in_the_query(mesh: Mesh) -> None:
-    changed = customer_pb2.Customer(customer_id="cus_1", etag="v3")
+    changed = customer_pb2.Customer(customer_id="cus_1", etag='"v3"')
     mesh.backends["customer"].answers(
         "UpdateCustomer", customer_service_pb2.UpdateCustomerResponse(customer=changed)
     )
@@ -171,7 +177,7 @@ async def test_change_of_a_record_names_it_in_the_path_and_its_fields_in_the_que
     request = customer_service_pb2.UpdateCustomerRequest.FromString(call.request)
     assert request.customer.customer_id == "cus_1"
     assert list(request.update_mask.paths) == ["account_owner", "segment"]
-    assert (request.etag, request.idempotency_key) == ("v2", "k")
+    assert (request.etag, request.idempotency_key) == ('"v2"', "k")
 
 
 async def test_minimal_answer_to_a_write_is_an_empty_object(mesh: Mesh) -> None:

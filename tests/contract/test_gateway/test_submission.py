@@ -25,7 +25,7 @@ def accepted(
         order_id=ORDER_ID,
         correlation_id="cor_1",
         status_url=f"/v1/orders/{ORDER_ID}",
-        order=order_pb2.Order(order_id=ORDER_ID, state=state, etag="v1"),
+        order=order_pb2.Order(order_id=ORDER_ID, state=state, etag='"v1"'),
     )
 
 
@@ -41,7 +41,7 @@ async def test_order_is_accepted_with_the_place_to_ask_for_it(mesh: Mesh) -> Non
         "orderId": ORDER_ID,
         "correlationId": "cor_1",
         "statusUrl": f"/v1/orders/{ORDER_ID}",
-        "order": {"orderId": ORDER_ID, "state": "ORDER_STATE_RECEIVED", "etag": "v1"},
+        "order": {"orderId": ORDER_ID, "state": "ORDER_STATE_RECEIVED", "etag": '"v1"'},
     }
 
 

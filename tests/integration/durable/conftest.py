@@ -1,14 +1,26 @@
 """Each test has a fresh schema of notes and the core in front of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
+import structlog
 
 from libs.common.context import using
 from libs.common.ids import new_id
 from libs.common.testing.records import CREATE_NOTES, a_context
 from libs.common.testing.stores import Postgres
 from tests.integration.durable.world import World
+
+
+@pytest.fixture(autouse=True)
+def plain_log() -> Iterator[None]:
+    """Structlog's own way to show an exception, with all local values, takes longer than the tests."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest_asyncio.fixture

@@ -75,7 +75,9 @@ def crash_rendering(note: Note) -> StringValue:
 @pytest.mark.parametrize(
     "handler", [crash_before_put, crash_after_put, refuse_after_put, break_a_statement_after_put]
 )
-async def test_a_command_that_fails_leaves_nothing(world: World, handler: unit_module.Handler[NoteTx, Note]) -> None:
+async def test_a_command_that_fails_leaves_nothing(
+    world: World, handler: unit_module.Handler[NoteTx, Note]
+) -> None:
     with pytest.raises((RuntimeError, Refused, asyncpg.DivisionByZeroError)):
         await world.unit.run_once(handler, WriteNote("x", ("stage:next",)), render_note, a_key("k"))
 

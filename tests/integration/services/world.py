@@ -1,4 +1,4 @@
-"""What the services' tests stand on: four services, two ERPs and a CRM behind real sockets, one database, a clock at rest.
+"""What the services' tests stand on: four services, two ERPs and a CRM behind real sockets, a clock at rest.
 
     world.says(erp_customer("110"))     the ERP's feed will tell it
     await world.take_in("customer")     each feed of the service read once: one page, one commit
@@ -18,13 +18,14 @@ from typing import Any
 
 import asyncpg
 import grpc.aio
-from google.protobuf.message import Message
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2, connector_service_pb2_grpc
 
+from connectors.kit.port import Connector, Kind
+from connectors.kit.servicer import ConnectorServicer
 from libs.common.durable.core import App
 from libs.common.durable.ingest import Feed
 from libs.common.durable.store import schema_of
-from libs.common.errors import OrdermeshError, Refused
+from libs.common.errors import OrdermeshError
 from libs.common.testing.clock import FakeClock
 from libs.common.testing.rpc import OneMachine
 from tests.builders import CRM, ERP
@@ -34,11 +35,10 @@ SERVICES = ("order", "customer", "product", "invoice")
 """In order of start: the order service is told by the others."""
 SECOND_ERP = "sap"
 ROUNDS_MAX = 50
-Context = grpc.aio.ServicerContext[Message, Message]
 Row = Mapping[str, Any]
 
 
-class OutsideSystem(connector_service_pb2_grpc.ConnectorServiceServicer):
+class OutsideSystem(Connector):
     """A vendor's system and its connector. Keeps what it was told and tells what a test says."""
 
     def __init__(self, name: str) -> None:
@@ -49,51 +49,56 @@ class OutsideSystem(connector_service_pb2_grpc.ConnectorServiceServicer):
         """Every write, in order of arrival."""
         self.refuses: list[OrdermeshError] = []
         """What the next writes are answered with."""
-        self._ids: dict[tuple[int, str], str] = {}
+        self._made = 0
+        self._holders: dict[tuple[int, str], list[str]] = {}
+        """Ids of the records that carry a key, oldest first; a write under the key goes to the first."""
 
-    def told_of(self, kind: change_pb2.Kind.ValueType) -> list[change_pb2.Change]:
+    def says(self, change: change_pb2.ExternalChange) -> None:
+        """Its feed will tell this change."""
+        self.feed.setdefault(change.kind, []).append(change)
+        holders = self._holders.setdefault((change.kind, change.key), [])
+        if change.deleted and change.ref.external_id in holders:
+            holders.remove(change.ref.external_id)
+        elif not change.deleted and change.ref.external_id not in holders:
+            holders.append(change.ref.external_id)
+
+    def told_of(self, kind: Kind.ValueType) -> list[change_pb2.Change]:
         return [change for change in self.told if change.kind == kind]
 
-    async def ApplyChange(  # noqa: N802
-        self, request: pb.ApplyChangeRequest, context: Context
-    ) -> pb.ApplyChangeResponse:
+    async def describe(self) -> pb.DescribeResponse:
+        return pb.DescribeResponse(system=self.name)
+
+    async def apply_change(self, change: change_pb2.Change, pinned_mapping: str) -> change_pb2.Receipt:
         if self.refuses:
             raise self.refuses.pop(0)
-        self.told.append(request.change)
-        return pb.ApplyChangeResponse(receipt=self._receipt(request.change.kind, request.change.key))
+        self.told.append(change)
+        return self._receipt(change.kind, change.key)
 
-    async def FindByKey(  # noqa: N802
-        self, request: pb.FindByKeyRequest, context: Context
-    ) -> pb.FindByKeyResponse:
-        known = (request.kind, request.key) in self._ids
-        return pb.FindByKeyResponse(receipt=self._receipt(request.kind, request.key) if known else None)
+    async def find_by_key(self, kind: Kind.ValueType, key: str) -> change_pb2.Receipt | None:
+        return self._receipt(kind, key) if self._holders.get((kind, key)) else None
 
     def _receipt(self, kind: int, key: str) -> change_pb2.Receipt:
-        external_id = self._ids.setdefault((kind, key), f"{self.name[:2]}-{len(self._ids) + 1}")
-        return change_pb2.Receipt(external_id=external_id, number=f"NO-{external_id}")
+        holders = self._holders.setdefault((kind, key), [])
+        if not holders:
+            self._made += 1
+            holders.append(f"{self.name[:2]}-{self._made}")
+        return change_pb2.Receipt(external_id=holders[0], number=f"NO-{holders[0]}")
 
-    async def ReadChanges(  # noqa: N802
-        self, request: pb.ReadChangesRequest, context: Context
+    async def read_changes(
+        self, kind: Kind.ValueType, cursor: bytes, limit: int
     ) -> AsyncIterator[pb.ReadChangesResponse]:
-        start = int(request.cursor or b"0")
-        page = self.feed.get(request.kind, [])[start : start + request.limit]
-        for number, change in enumerate(page, start + 1):
+        start = int(cursor or b"0")
+        for number, change in enumerate(self.feed.get(kind, [])[start : start + limit], start + 1):
             yield pb.ReadChangesResponse(change=change, cursor=str(number).encode())
 
-    async def CheckCredit(  # noqa: N802
-        self, request: pb.CheckCreditRequest, context: Context
-    ) -> pb.CheckCreditResponse:
+    async def check_credit(self, request: pb.CheckCreditRequest) -> pb.CheckCreditResponse:
         return pb.CheckCreditResponse(verdict=pb.CREDIT_VERDICT_COVERED)
 
-    async def CheckAvailability(  # noqa: N802
-        self, request: pb.CheckAvailabilityRequest, context: Context
-    ) -> pb.CheckAvailabilityResponse:
+    async def check_availability(self, request: pb.CheckAvailabilityRequest) -> pb.CheckAvailabilityResponse:
         return pb.CheckAvailabilityResponse()
 
-    async def CalculateTax(  # noqa: N802
-        self, request: pb.CalculateTaxRequest, context: Context
-    ) -> pb.CalculateTaxResponse:
-        raise Refused("NOT_SUPPORTED", "tax is computed when the document is saved")
+    async def close(self) -> None:
+        """Holds nothing."""
 
 
 class World:
@@ -121,7 +126,7 @@ class World:
     async def start(self) -> None:
         register = connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server
         for name, system in self.systems.items():
-            serving = self.machine.serving((register, system))
+            serving = self.machine.serving((register, ConnectorServicer(system, lambda tenant: None)))
             self._addresses[name] = await self._open.enter_async_context(serving)
         for name in SERVICES:
             app = self.process(name)
@@ -163,7 +168,7 @@ class World:
     def says(self, *changes: change_pb2.ExternalChange) -> None:
         """The systems that the changes name will tell them, in this order."""
         for change in changes:
-            self.systems[change.ref.system].feed.setdefault(change.kind, []).append(change)
+            self.systems[change.ref.system].says(change)
 
     def feeds(self, service: str, system: str = "", tenant: str = "acme") -> list[Feed]:
         return [
@@ -201,7 +206,7 @@ class World:
     # What callers see -----------------------------------------------------------------------------
 
     async def channel(self, service: str) -> grpc.aio.Channel:
-        """Calls carry a token of the mesh unless they bring one, see `caller`."""
+        """Calls carry a token of the mesh, unless they bring one such as `world.machine.bearer`."""
         return await self._open.enter_async_context(self.machine.channel(self._addresses[service]))
 
     # What is in the rows --------------------------------------------------------------------------

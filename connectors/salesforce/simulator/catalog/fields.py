@@ -178,11 +178,6 @@ def owner() -> Field:
     return Field(name="OwnerId", type="reference", refers_to="User")
 
 
-def ordermesh_key() -> Field:
-    """Our id of the record, stamped so that it is found again when an answer is lost."""
-    return Field(name="Ordermesh_Key__c", label="Ordermesh Key", length=80, external_id=True, unique=True)
-
-
 def erp_key() -> Field:
     """The record's key in the ERP: what ordermesh upserts by."""
     return Field(name="ERP_Key__c", label="ERP Key", length=80, external_id=True, unique=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fields import Field, SObject, address, currency_code, erp_key, ordermesh_key, owner
+from .fields import Field, SObject, address, currency_code, erp_key, owner
 
 _ORGANIZATION = SObject.of(
     "Organization",
@@ -60,7 +60,6 @@ _ACCOUNT = SObject.of(
         *address("Billing"),
         *address("Shipping"),
         erp_key(),
-        ordermesh_key(),
         Field(name="ERP_Payment_Terms__c", label="ERP Payment Terms", length=40),
         Field(name="ERP_Credit_Status__c", label="ERP Credit Status", length=40),
         Field(name="ERP_Credit_Limit__c", label="ERP Credit Limit", type="currency"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .fields import Field, SObject, currency_code, erp_key, ordermesh_key
+from .fields import Field, SObject, currency_code, erp_key
 
 _PRODUCT = SObject.of(
     "Product2",
@@ -23,7 +23,6 @@ _PRODUCT = SObject.of(
         Field(name="ExternalId"),
         currency_code(),
         erp_key(),
-        ordermesh_key(),
         Field(name="ERP_Description__c", label="ERP Description", type="textarea", length=4000),
         Field(name="ERP_Quantity_Available__c", label="ERP Quantity Available", type="double"),
         Field(name="TaxCode__c", label="Tax Code", length=40),

@@ -11,10 +11,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TypeAlias
 
-from connectors.salesforce.record_ids import to_id18
 from connectors.salesforce.simulator import errors
 from connectors.salesforce.simulator.catalog import Field
 from connectors.salesforce.simulator.catalog.fields import NUMBER_TYPES, Scalar
+from connectors.salesforce.simulator.ids import to_id18
 from connectors.salesforce.simulator.values import parse_time, print_time
 
 from .lexer import like_pattern, unescape

@@ -89,7 +89,14 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, 
             raise Refused("STATE_FORBIDS", f"the item is {row['state'].lower()} and not parked")
         event = await self._operations.event(current_context().tenant, row["event_id"])
         held = Delivery(
-            delivery_id, row["target"], State(row["state"]), row["attempt"], "", pinned_mapping, event
+            delivery_id=delivery_id,
+            target=row["target"],
+            state=State(row["state"]),
+            attempt=row["attempt"],
+            lease_id="",
+            pinned_mapping=pinned_mapping,
+            event=event,
+            lease_end=self._unit.clock.now(),
         )
         preview = await self._preview(held)
         return pb.ReplayExceptionResponse(

@@ -11,11 +11,12 @@ from ordermesh.common.v1 import external_ref_pb2
 from ordermesh.connector.v1 import change_pb2
 
 from connectors.netsuite.client import NetSuiteClient, Page
-from connectors.netsuite.feed import Feed, Memories
+from connectors.netsuite.feed import MARKS_IN_CURSOR, Feed, Memories
 from connectors.netsuite.mapping.values import Row
 
 NEW_YORK = ZoneInfo("America/New_York")
 OVERLAP = timedelta(seconds=30)
+CURSOR_BYTES_MAX = 4096
 
 
 class Rows:
@@ -54,8 +55,14 @@ class Reader:
     """Reads on from its last cursor, as a service does."""
 
     def __init__(self, rows: Rows) -> None:
-        self._feed = Feed(cast(NetSuiteClient, rows), "", rows.details, Memories(), NEW_YORK, OVERLAP)
+        self._rows = rows
         self.cursor = b""
+        self.restart()
+
+    def restart(self) -> None:
+        """The connector's process begins anew; the cursor is with the service."""
+        rows = self._rows
+        self._feed = Feed(cast(NetSuiteClient, rows), "", rows.details, Memories(), NEW_YORK, OVERLAP)
 
     async def read(self, limit: int = 100) -> list[str]:
         told = []
@@ -70,7 +77,7 @@ async def test_a_row_behind_the_last_one_is_told_while_the_overlap_reaches_it() 
     rows = Rows()
     reader = Reader(rows)
     rows.set("1", 10)
-    rows.set("3", 40)
+    rows.set("3", 38)
     assert await reader.read() == ["1", "3"]
     rows.changed["2"] = "2026-03-01 12:00:20"  # its saving began before that of 3 and ended after it
     assert await reader.read() == ["2"]
@@ -90,7 +97,7 @@ async def test_a_record_that_changes_again_in_the_same_second_is_read_again() ->
     assert rows.detail_reads == 3
 
 
-async def test_an_idle_feed_keeps_its_cursor() -> None:
+async def test_an_idle_feed_keeps_its_cursor_also_over_restarts() -> None:
     rows = Rows()
     reader = Reader(rows)
     rows.set("1", 10)
@@ -98,8 +105,48 @@ async def test_an_idle_feed_keeps_its_cursor() -> None:
     await reader.read()
     cursor = reader.cursor
     for _ in range(3):
+        reader.restart()
         assert await reader.read() == []
     assert reader.cursor == cursor
+
+
+async def test_a_restart_within_the_overlap_tells_nothing_again_while_the_marks_fit() -> None:
+    rows = Rows()
+    reader = Reader(rows)
+    for number in range(MARKS_IN_CURSOR // 2):
+        rows.set(str(number + 1), 10)
+    await reader.read(1000)
+    reader.restart()
+    assert await reader.read(1000) == []
+
+
+async def test_more_than_a_cursor_holds_is_told_again_after_a_restart_and_never_too_little() -> None:
+    rows = Rows()
+    reader = Reader(rows)
+    names = {str(number + 1) for number in range(MARKS_IN_CURSOR * 3)}
+    for name in names:
+        rows.set(name, 10)
+    told = set()
+    for _ in range(4):
+        told |= set(await reader.read(500))
+        assert len(reader.cursor) <= CURSOR_BYTES_MAX
+    assert told == names
+    assert await reader.read(500) == []
+    reader.restart()
+    again = set(await reader.read(1000)) | set(await reader.read(1000))
+    assert 0 < len(again) < len(names)
+
+
+async def test_the_overlap_is_behind_us_once_the_last_row_is_old() -> None:
+    rows = Rows()
+    reader = Reader(rows)
+    rows.set("1", 10)
+    rows.now = "2026-03-01 12:00:41"
+    await reader.read()
+    reads = rows.detail_reads
+    rows.changed["2"] = "2026-03-01 12:00:09"  # later than any saving takes: the overlap is what we rely on
+    assert await reader.read() == []
+    assert rows.detail_reads == reads
 
 
 async def test_an_empty_account_is_read_from_the_beginning_each_time() -> None:

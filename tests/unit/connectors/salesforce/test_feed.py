@@ -119,6 +119,24 @@ async def test_quiet_org_repeats_nothing() -> None:
     assert await told(org, cursor) == ([], cursor)
 
 
+async def test_time_read_again_tells_nothing_twice_and_a_second_change_at_once() -> None:
+    org = FakeOrg()
+    org.save("a", START)
+    _, cursor = await told(org, b"")
+    assert (await told(org, cursor))[0] == []
+    org.save("a", START, US)
+    assert (await told(org, cursor))[0] == ["a"]
+
+
+async def test_cursor_never_outgrows_its_room() -> None:
+    org = FakeOrg()
+    for number in range(900):
+        org.save(f"r{number:03}", START)
+    ids, cursor = await told(org, b"", limit=1_000)
+    assert len(ids) == 900
+    assert len(cursor) < 4_096
+
+
 async def test_cursor_stands_still_in_an_empty_org() -> None:
     org = FakeOrg()
     _, cursor = await told(org, b"")

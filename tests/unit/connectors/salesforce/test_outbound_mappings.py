@@ -54,8 +54,8 @@ def test_order_of_ours_is_known_by_our_id_and_made_as_a_draft() -> None:
     )
     assert "Ordermesh_Order_Id__c" not in writing.fields, "a body must not hold the key it is upserted by"
     assert (writing.creating["Status"], writing.creating["EffectiveDate"]) == ("Draft", "2026-03-04")
-    assert writing.creating["Account"] == {"Ordermesh_Key__c": "cus_1"}
-    assert not {"Status", "AccountId", "Account"} & set(writing.fields), "an activated Order is closed"
+    assert writing.waits_for == "order.sold_to", "no Account is linked yet"
+    assert not {"Status", "AccountId"} & set(writing.fields), "an activated Order is closed"
 
 
 def test_order_handed_in_is_known_by_its_source_and_stamped() -> None:
@@ -81,7 +81,7 @@ def test_buyer_is_named_by_link_before_anything_else() -> None:
     change = change_of(an_order())
     change.reference_ids["cus_1"] = "001Sm0000000001IAA"
     writing = progress.writing_from_order(change, "salesforce", multicurrency=False)
-    assert writing.creating["AccountId"] == "001Sm0000000001IAA"
+    assert (writing.creating["AccountId"], writing.waits_for) == ("001Sm0000000001IAA", "")
     assert "CurrencyIsoCode" not in writing.creating
 
 
@@ -154,23 +154,25 @@ def test_invoice_and_its_payments_are_keyed_by_both_documents() -> None:
     assert mirror.records[0]["Invoice__r"] == {"ERP_Key__c": "inv_1"}
 
 
-def test_customer_with_an_erp_number_is_known_by_it_and_stamped_with_our_id() -> None:
+def test_customer_is_known_by_the_key_it_is_written_under() -> None:
     record = customer_pb2.Customer(name="Acme", number="C-1", credit_hold=True, currency_code="USD")
-    change = change_pb2.Change(kind=change_pb2.KIND_CUSTOMER, key="cus_1", customer=record)
+    change = change_pb2.Change(kind=change_pb2.KIND_CUSTOMER, key="C-1", customer=record)
     writing = customer.writing_from_customer(change, multicurrency=True)
     assert (writing.target.key_field, writing.target.key) == ("ERP_Key__c", "C-1")
-    assert writing.fields["Ordermesh_Key__c"] == "cus_1"
+    assert "ERP_Key__c" not in writing.fields, "a body must not hold the key it is upserted by"
     assert writing.fields["ERP_Credit_Status__c"] == "HOLD"
     assert "CurrencyIsoCode" not in writing.fields, "an Account's currency is chosen once"
 
 
-def test_customer_without_a_number_is_known_by_our_id() -> None:
+def test_linked_customer_is_known_by_its_id_and_given_the_key() -> None:
     change = change_pb2.Change(
-        kind=change_pb2.KIND_CUSTOMER, key="cus_1", customer=customer_pb2.Customer(name="Acme")
+        kind=change_pb2.KIND_CUSTOMER,
+        key="C-1",
+        external_id="001Sm0000000001IAA",
+        customer=customer_pb2.Customer(name="Acme"),
     )
     writing = customer.writing_from_customer(change, multicurrency=True)
-    assert (writing.target.key_field, writing.target.key) == ("Ordermesh_Key__c", "cus_1")
-    assert "Ordermesh_Key__c" not in writing.fields
+    assert (writing.target.record_id, writing.fields["ERP_Key__c"]) == ("001Sm0000000001IAA", "C-1")
 
 
 def test_account_read_back_says_only_what_the_sales_side_knows() -> None:

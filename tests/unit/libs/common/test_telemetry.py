@@ -3,54 +3,25 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 
 from libs.common import telemetry
 from libs.common.config import ProcessSettings
+from libs.common.testing.collector import Collector, collecting
 
 PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 UNSAMPLED = f"00-{'a' * 32}-{'b' * 16}-00"
 
 
-class Collector(ThreadingHTTPServer):
-    """Takes what an exporter sends and remembers where it was sent."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Reception)
-        self.paths: list[str] = []
-
-
-class Reception(BaseHTTPRequestHandler):
-    """Answers 200 to everything."""
-
-    def do_POST(self) -> None:
-        assert isinstance(self.server, Collector)
-        self.rfile.read(int(self.headers["content-length"]))
-        self.server.paths.append(self.path)
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class names it so)
-        """Says nothing."""
-
-
 @pytest.fixture
 def recording() -> Iterator[Collector]:
     """A process that records everything."""
-    with Collector() as collector:
-        thread = Thread(target=collector.serve_forever, args=(0.01,))
-        thread.start()
-        settings = ProcessSettings(
-            otlp_endpoint=f"http://127.0.0.1:{collector.server_port}", sample_ratio=1.0
-        )
+    with collecting() as collector:
+        settings = ProcessSettings(otlp_endpoint=collector.endpoint, sample_ratio=1.0)
         telemetry.configure_telemetry(settings, "test")
         yield collector
         telemetry.stop_telemetry()
-        collector.shutdown()
-        thread.join()
 
 
 def test_spans_reach_the_collector_when_the_process_ends(recording: Collector) -> None:

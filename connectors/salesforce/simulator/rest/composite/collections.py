@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import TypeAlias, cast
 
 from connectors.kit.simulator import JsonObject
-from connectors.salesforce.record_ids import to_id18
 from connectors.salesforce.simulator import errors, records, shapes
 from connectors.salesforce.simulator.catalog import Field, SObject, find_object, objects
+from connectors.salesforce.simulator.ids import to_id18
 from connectors.salesforce.simulator.org import Transaction
 from connectors.salesforce.simulator.rest.calls import Call, Reply, objects_in
 from connectors.salesforce.simulator.rest.sobjects import key_field

@@ -2,8 +2,7 @@
 
 import pytest
 
-from connectors.salesforce.record_ids import to_id18
-from connectors.salesforce.simulator.ids import make_id
+from connectors.salesforce.simulator.ids import make_id, to_id18
 
 
 @pytest.mark.parametrize(
