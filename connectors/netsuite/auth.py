@@ -16,9 +16,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from connectors.kit.exact_json import loads_object
 from connectors.kit.http import Call, Token, VendorHttp
 from connectors.netsuite.errors import error_of_token
-from connectors.netsuite.wire_json import decode
 from libs.common.clock import Clock
 from libs.common.config import read_secret
 from libs.common.errors import NotDone
@@ -63,7 +63,7 @@ class ClientCredentials:
         if answer.status != 200:
             raise error_of_token(answer)
         try:
-            body = decode(answer.content)
+            body = loads_object(answer.content)
             value, seconds = str(body["access_token"]), int(str(body["expires_in"]))
         except (KeyError, ValueError) as error:
             raise NotDone("SYSTEM_UNAVAILABLE", "the token endpoint gave no token") from error

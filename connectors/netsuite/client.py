@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from connectors.kit.exact_json import JsonObject, dumps, loads_object
 from connectors.kit.http import Answer, Call, VendorHttp
 from connectors.netsuite.errors import ToField, error_of
 from connectors.netsuite.mapping.values import Row
-from connectors.netsuite.wire_json import JsonObject, decode, encode
 from libs.common.errors import NotDone, OutcomeUnknown
 
 RECORD = "/services/rest/record/v1"
@@ -78,7 +78,7 @@ class NetSuiteClient:
             effect=True,
             params={"replace": replace} if replace else {},
             headers=_STRICT,
-            content=encode(body),
+            content=dumps(body),
         )
         answer = await self._http.send(call)
         if answer.status not in (200, 204):
@@ -87,7 +87,7 @@ class NetSuiteClient:
 
     async def change(self, record_type: str, id_: str, body: JsonObject, *, to_field: ToField) -> Answer:
         """Changes what the body names; of a sublist the lines that it names."""
-        call = Call("PATCH", _path(record_type, id_), effect=True, headers=_STRICT, content=encode(body))
+        call = Call("PATCH", _path(record_type, id_), effect=True, headers=_STRICT, content=dumps(body))
         answer = await self._http.send(call)
         if answer.status not in (200, 204):
             raise await self._error(answer, to_field)
@@ -103,7 +103,7 @@ class NetSuiteClient:
             effect=False,  # a POST that only reads
             params={"limit": str(limit), "offset": str(offset)},
             headers={"Content-Type": "application/json", "Prefer": "transient"},
-            content=encode({"q": statement, "params": list(parameters)}),
+            content=dumps({"q": statement, "params": list(parameters)}),
         )
         body = await self._body(await self._http.send(call))
         items = body.get("items")
@@ -132,7 +132,7 @@ class NetSuiteClient:
         if answer.status != 200:
             raise await self._error(answer)
         try:
-            return decode(answer.content)
+            return loads_object(answer.content)
         except ValueError as error:
             raise NotDone("SYSTEM_UNAVAILABLE", "NetSuite's answer cannot be read") from error
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from ordermesh.connector.v1 import change_pb2
 
+from connectors.kit.exact_json import JsonObject
 from connectors.netsuite.client import NetSuiteClient, external
 from connectors.netsuite.mapping import customer as mapping
 from connectors.netsuite.mapping import pick
 from connectors.netsuite.references import References
-from connectors.netsuite.wire_json import JsonObject
 
 RECORD_TYPE = "customer"
 FIND = "netsuite.customer_find@1"

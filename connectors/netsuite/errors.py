@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
+from connectors.kit.exact_json import loads_object
 from connectors.kit.http import Answer
-from connectors.netsuite.wire_json import decode
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused, Violation
 
 VERDICT_LENGTH_MAX = 300
@@ -137,7 +137,7 @@ def error_of_token(answer: Answer) -> OrdermeshError:
 def read_problem(answer: Answer) -> Problem:
     """The first error detail; of a body in another shape only the status."""
     try:
-        body = decode(answer.content)
+        body = loads_object(answer.content)
     except ValueError:
         return Problem(answer.status)
     details = body.get("o:errorDetails")
@@ -183,7 +183,7 @@ def _unknown_answer(answer: Answer, verdict: str) -> OrdermeshError:
 
 def _oauth_code(answer: Answer) -> str:
     try:
-        return _text(decode(answer.content), "error")
+        return _text(loads_object(answer.content), "error")
     except ValueError:
         return ""
 

@@ -12,11 +12,11 @@ from decimal import Decimal
 from ordermesh.connector.v1 import change_pb2
 from ordermesh.order.v1 import order_pb2
 
+from connectors.kit.exact_json import JsonObject
 from connectors.netsuite.client import NetSuiteClient, external
 from connectors.netsuite.mapping import order as mapping
 from connectors.netsuite.mapping import pick
 from connectors.netsuite.references import References
-from connectors.netsuite.wire_json import JsonObject
 from libs.common.errors import NotDone, Refused
 
 RECORD_TYPE = "salesOrder"

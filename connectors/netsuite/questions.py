@@ -11,12 +11,12 @@ from decimal import Decimal
 from ordermesh.connector.v1 import connector_service_pb2 as contract
 from ordermesh.order.v1 import order_pb2
 
+from connectors.kit.exact_json import JsonObject
 from connectors.netsuite import queries
 from connectors.netsuite.client import NetSuiteClient
 from connectors.netsuite.mapping.product import STOCKED
 from connectors.netsuite.mapping.values import Row, decimal_of, money_of
 from connectors.netsuite.references import References
-from connectors.netsuite.wire_json import JsonObject
 from libs.common.errors import Refused
 from libs.common.money import Money, money_from, parse_quantity, render_decimal, render_money
 

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from ordermesh.connector.v1 import change_pb2
 
+from connectors.kit.exact_json import JsonObject, dumps, loads
 from connectors.kit.http import Answer, Budget, Call, HttpLimits, Token, VendorHttp
 from connectors.salesforce.errors import (
     Fault,
@@ -23,7 +24,6 @@ from connectors.salesforce.errors import (
     retry_after_of,
     root_cause,
 )
-from connectors.salesforce.exact_json import JsonObject, dumps, loads
 from libs.common.clock import Clock
 from libs.common.config import read_secret
 from libs.common.errors import NotDone, OutcomeUnknown

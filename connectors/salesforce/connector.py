@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
+from connectors.kit.exact_json import JsonObject
 from connectors.kit.port import Connector, Kind
 from connectors.salesforce import feed, writing
 from connectors.salesforce.client import Client
-from connectors.salesforce.exact_json import JsonObject
 from connectors.salesforce.mapping import customer, invoice, order, product, progress
 from connectors.salesforce.mapping.records import Target, Writing
 from libs.common.errors import Refused

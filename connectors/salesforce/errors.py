@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
+from connectors.kit.exact_json import loads
 from connectors.kit.http import Answer
-from connectors.salesforce.exact_json import loads
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused, Violation
 
 STATUS_IS_NEWER = "ordermesh: a newer ERP status is already shown"

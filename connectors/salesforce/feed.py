@@ -17,8 +17,8 @@ from typing import Protocol
 from ordermesh.common.v1 import external_ref_pb2
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
+from connectors.kit.exact_json import JsonObject, dumps
 from connectors.salesforce.client import Found, quoted
-from connectors.salesforce.exact_json import JsonObject, dumps
 from connectors.salesforce.mapping import values
 from libs.common.errors import Refused
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from ordermesh.connector.v1 import change_pb2
 
+from connectors.kit.exact_json import JsonObject
 from connectors.salesforce.client import (
     SUBREQUESTS_MAX,
     Client,
@@ -23,7 +24,6 @@ from connectors.salesforce.client import (
     record_path,
 )
 from connectors.salesforce.errors import STATUS_IS_NEWER
-from connectors.salesforce.exact_json import JsonObject
 from connectors.salesforce.mapping.records import Mirrors, Target, Writing
 from libs.common.errors import NotDone
 

@@ -1,7 +1,6 @@
 """`ordermesh up` and `ordermesh down`: the mesh in the foreground, and its end."""
 
 import asyncio
-import logging
 import os
 import signal
 from datetime import timedelta
@@ -14,8 +13,8 @@ from rich.live import Live
 from rich.table import Table
 
 from libs.cli.config import surroundings
-from libs.cli.files import start_log
 from libs.cli.instance import DEFAULT_NAME, AlreadyRunning, DataDir, NotRunning, find
+from libs.cli.journal import keep_journal
 from libs.cli.mesh import Mesh, MeshFailed
 from libs.cli.options import DataOption
 from libs.cli.ports import PortTaken
@@ -59,7 +58,7 @@ async def _stay_up(console: Console, data: Path, config: Path | None, port: int,
     began = clock.now()
     stop = asyncio.Event()
     mesh = Mesh(data, port=port, config=config, simulators=simulators, announce=True)
-    _log_to(mesh.data)
+    keep_journal(mesh.data)
     _on_signals(mesh, stop)
     starting = asyncio.create_task(mesh.start())
     stopping = asyncio.create_task(stop.wait())
@@ -105,19 +104,6 @@ def _on_signals(mesh: Mesh, stop: asyncio.Event) -> None:
 
 def _table(mesh: Mesh) -> Table:
     return process_table(process_rows(mesh.record().processes if mesh.processes else ()))
-
-
-def _log_to(data: DataDir) -> None:
-    """Deaths and restarts go to DATA/logs/ordermesh.log."""
-    data.logs.mkdir(parents=True, exist_ok=True)
-    path = data.logs / "ordermesh.log"
-    if not data.is_running:
-        start_log(path)
-    file = logging.FileHandler(path)
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("ordermesh")
-    logger.addHandler(file)
-    logger.setLevel(logging.INFO)
 
 
 def down(data: DataOption = None) -> None:

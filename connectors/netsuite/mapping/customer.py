@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from google.type.money_pb2 import Money as MoneyMessage
 from ordermesh.customer.v1 import customer_pb2
 
+from connectors.kit.exact_json import JsonObject
 from connectors.netsuite.mapping.values import Row, address_of, decimal_of, render_address
-from connectors.netsuite.wire_json import JsonObject
 from libs.common.errors import Refused
 from libs.common.money import Money, render_money
 

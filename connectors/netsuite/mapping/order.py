@@ -9,8 +9,8 @@ from ordermesh.common.v1 import external_ref_pb2
 from ordermesh.connector.v1 import change_pb2
 from ordermesh.order.v1 import order_pb2
 
+from connectors.kit.exact_json import JsonObject
 from connectors.netsuite.mapping.values import Row, date_of, decimal_of, money_of, render_address
-from connectors.netsuite.wire_json import JsonObject
 from libs.common.errors import Refused
 from libs.common.money import money_from, parse_quantity, render_decimal
 

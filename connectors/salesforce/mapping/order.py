@@ -14,7 +14,7 @@ from google.type.money_pb2 import Money as MoneyMessage
 from ordermesh.common.v1 import external_ref_pb2
 from ordermesh.order.v1 import order_pb2, order_service_pb2
 
-from connectors.salesforce.exact_json import JsonObject, loads
+from connectors.kit.exact_json import JsonObject, loads
 from connectors.salesforce.mapping import values
 from connectors.salesforce.record_ids import to_id18
 from libs.common.errors import Refused

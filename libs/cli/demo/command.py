@@ -18,6 +18,7 @@ from libs.cli.demo.goods import draw_goods
 from libs.cli.demo.report import figures_table, last_line
 from libs.cli.demo.stage import Stage
 from libs.cli.demo.story import Outcome, Story
+from libs.cli.journal import keep_journal
 from libs.cli.mesh import Mesh
 from libs.cli.up import CANNOT_START
 from libs.common.clock import SystemClock
@@ -85,7 +86,9 @@ async def perform(folder: Path, wish: Wish, console: Console) -> tuple[bool, str
     held = False
     stage.say(f"starting the mesh on {folder}")
     try:
-        async with Mesh(folder, clock=clock) as mesh:
+        mesh = Mesh(folder, clock=clock)
+        keep_journal(mesh.data)
+        async with mesh:
             stage.say(f"the mesh is ready at {mesh.base_url}")
             outcome = await _tell(mesh, wish, stage)
             held = outcome.verdict is not None and outcome.verdict.holds and not outcome.tally.unequal

@@ -19,7 +19,8 @@ from ordermesh.operations.v1 import operations_service_pb2_grpc
 from libs.common.clock import Clock
 from libs.common.context import CallContext
 from libs.common.durable import bell
-from libs.common.durable.ingest import Feed, Ingest, IntakeTarget, TakeIn
+from libs.common.durable.aside import IntakeTarget, TakeIn
+from libs.common.durable.ingest import Feed, Ingest
 from libs.common.durable.lanes import LanePolicy
 from libs.common.durable.model import Delivery
 from libs.common.durable.operations.servicer import OperationsServicer

@@ -3,12 +3,12 @@
     ReadChanges(cursor), no transaction open  →  one commit of records, links and cursor
 
 The cursor moves only together with what it passed, so a process may die anywhere: the page is read again, and a change
-that is known is a change to nothing. A change that cannot be taken in does not stop the feed: it becomes an event of
-its own with a delivery to `intake:<system>`, retried or parked like any other, and closed when a later one succeeds.
+that is known is a change to nothing. A change that cannot be taken in does not stop the feed: it is set aside
+(`aside.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
@@ -18,22 +18,22 @@ from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
 from libs.common.clock import Clock
 from libs.common.context import CallContext, using
+from libs.common.durable import cursors
+from libs.common.durable.aside import TakeIn, close_obsolete, set_aside
 from libs.common.durable.crash import crash_point
-from libs.common.durable.model import Delivered, Delivery, Outcome
-from libs.common.durable.store import AGAIN, UNREACHABLE
+from libs.common.durable.cursors import Page
+from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE
 from libs.common.durable.tx import Group, Tx
-from libs.common.durable.unit import Unit
-from libs.common.errors import OrdermeshError
+from libs.common.durable.unit import Unit, is_away
+from libs.common.errors import NotDone, OrdermeshError
 
 LOG = structlog.get_logger(__name__)
 PAGE = 200
 READ_SECONDS = 60.0
 FAULT_WAIT_MAX = timedelta(seconds=30)
 FAULT_WAIT_MIN = timedelta(milliseconds=500)
-CHANGE_TYPE = "ordermesh.connector.v1.ExternalChange"
 
 T = TypeVar("T", bound=Tx)
-TakeIn = Callable[[change_pb2.ExternalChange, T], Awaitable[object]]
 
 
 class ChangeFeed(Protocol):
@@ -68,10 +68,6 @@ class Feed:
         )
 
 
-class Raced(Exception):
-    """Another process moved the cursor; it has taken the page in."""
-
-
 class Ingest(Generic[T]):
     """Takes one service's feeds in."""
 
@@ -84,176 +80,150 @@ class Ingest(Generic[T]):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads all feeds until `stop`."""
-        await asyncio.gather(*(self._run_feed(feed, stop) for feed in self._feeds))
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._ring_at(stop))
+            for feed in self._feeds:
+                loops.create_task(self._run_feed(feed, stop))
+
+    async def _ring_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        for bell in self.bells.values():
+            bell.set()
 
     async def _run_feed(self, feed: Feed, stop: asyncio.Event) -> None:
-        failures = 0
+        """A bell shortens the wait for news, never the wait after a failure."""
+        failures, bell = 0, self.bells[feed]
         while not stop.is_set():
-            bell = self.bells[feed]
             bell.clear()
             try:
-                if await self.run_once(feed) == PAGE:
+                if await self.run_once(feed) >= PAGE:
                     continue
-                failures, wait = 0, feed.every
-            except Raced:
-                wait = feed.every
-            except OrdermeshError as error:
+            except cursors.Raced:
+                LOG.info("feed_raced", system=feed.system, kind=feed.kind)
+            except Exception as error:  # noqa: BLE001  (the outermost loop: whatever fails, the feed goes on)
                 failures += 1
-                wait = min(FAULT_WAIT_MIN * 2 ** min(failures, 10), FAULT_WAIT_MAX)
-                LOG.warning("feed_failed", system=feed.system, kind=feed.kind, reason=error.reason)
                 await self._note_failure(feed, error)
-            except Exception:
-                failures += 1
-                wait = FAULT_WAIT_MAX
-                LOG.exception("feed_crashed", system=feed.system, kind=feed.kind)
-            await self._clock.wait(bell, wait)
+                wait = min(FAULT_WAIT_MIN * 2 ** min(failures, 10), FAULT_WAIT_MAX)
+                await self._clock.wait(stop, wait)
+                continue
+            failures = 0
+            await self._clock.wait(bell, feed.every)
 
     async def run_once(self, feed: Feed) -> int:
         """Takes one page in; the number of changes read."""
         with using(feed.context):
-            position, generation = await self._cursor(feed)
-            request = connector_service_pb2.ReadChangesRequest(
-                kind=change_pb2.Kind.Value(feed.kind), cursor=position, limit=PAGE
-            )
-            async with asyncio.timeout(READ_SECONDS):
-                page = [item async for item in feed.changes.ReadChanges(request)]
-            if page:
+            page = await self._read(feed)
+            if page.changes:
                 crash_point("after_read_changes")
-            changes = [item.change for item in page if item.HasField("change")]
-            caught_up = len(changes) < PAGE
-            last = page[-1].cursor if page else position
-            await self._unit.commit(
-                lambda group: self._commit_page(group, feed, changes, (last, generation), caught_up=caught_up)
-            )
-            if changes:
+            try:
+                await self._unit.commit(lambda group: self._commit_page(group, feed, page))
+            except cursors.Raced:
+                raise
+            except Exception as error:
+                if is_away(error):
+                    raise
+                _say_failed(feed, error, "page_taken_in_one_by_one")
+                await self._commit_one_by_one(feed, page)
+            if page.changes:
                 crash_point("after_take_in")
-            return len(changes)
+            return len(page.changes)
 
-    async def _cursor(self, feed: Feed) -> tuple[bytes, int]:
-        rows = await self._unit.store.fetch(
-            "SELECT position, generation FROM cursor WHERE tenant = $1 AND system = $2 AND kind = $3",
-            feed.tenant,
-            feed.system,
-            feed.kind,
+    async def _read(self, feed: Feed) -> Page:
+        """At most `PAGE` changes. NotDone SYSTEM_UNAVAILABLE when they do not come in time."""
+        position, generation = await cursors.position(self._unit.store, feed)
+        request = connector_service_pb2.ReadChangesRequest(
+            kind=change_pb2.Kind.Value(feed.kind), cursor=position, limit=PAGE
         )
-        return (rows[0]["position"], rows[0]["generation"]) if rows else (b"", 0)
-
-    async def _commit_page(
-        self,
-        group: Group,
-        feed: Feed,
-        changes: Sequence[change_pb2.ExternalChange],
-        moved: tuple[bytes, int],
-        *,
-        caught_up: bool,
-    ) -> None:
-        await self._move_cursor(group, feed, *moved, caught_up=caught_up)
-        taken: list[str] = []
-        for change in changes:
-            if change.echo:
-                continue
-            if await self._take_one(group, feed, change):
-                taken.append(intake_subject(change))
-        await close_superseded(group, feed.tenant, taken)
-
-    async def _take_one(self, group: Group, feed: Feed, change: change_pb2.ExternalChange) -> bool:
-        context = replace(feed.context, correlation_id=self._unit.new_id("cor"))
-        tx = self._unit.open(group, context, f"take_in:{change.mapping}")
+        changes: list[change_pb2.ExternalChange] = []
         try:
-            await self._take_in(change, tx)
-        except AGAIN + UNREACHABLE:
+            async with asyncio.timeout(READ_SECONDS):
+                async for item in feed.changes.ReadChanges(request):
+                    position = item.cursor
+                    if item.HasField("change"):
+                        changes.append(item.change)
+                    if len(changes) >= PAGE:
+                        break
+        except TimeoutError as error:
+            raise NotDone("SYSTEM_UNAVAILABLE", "reading what changed took too long") from error
+        return Page(changes, position, generation, caught_up=len(changes) < PAGE)
+
+    async def _commit_page(self, group: Group, feed: Feed, page: Page) -> None:
+        await cursors.move(group, feed, page)
+        taken: list[change_pb2.ExternalChange] = []
+        failed: list[change_pb2.ExternalChange] = []
+        for change in page.told:
+            (taken if await self._take_one(group, feed, change) else failed).append(change)
+        await self._set_aside(group, feed, taken, failed)
+
+    async def _commit_one_by_one(self, feed: Feed, page: Page) -> None:
+        """What one change wants stored spoils the commit of all: it alone is set aside.
+
+        The cursor moves last; should the process die before, the page is read again and the changes are known.
+        """
+        for change in page.told:
+            await self._commit_alone(feed, page, change)
+        await self._unit.commit(lambda group: cursors.move(group, feed, page))
+
+    async def _commit_alone(self, feed: Feed, page: Page, change: change_pb2.ExternalChange) -> None:
+        async def take_in(group: Group) -> None:
+            await cursors.hold(group, feed, page)
+            taken = await self._take_one(group, feed, change)
+            await self._set_aside(group, feed, *(([change], []) if taken else ([], [change])))
+
+        try:
+            await self._unit.commit(take_in)
+        except cursors.Raced:
             raise
         except Exception as error:
-            reason = error.reason if isinstance(error, OrdermeshError) else "CRASHED"
-            LOG.warning("change_set_aside", system=feed.system, kind=feed.kind, reason=reason, exc_info=error)
-            aside = self._unit.open(group, context, "set_aside")
-            await set_aside(aside, change)
-            group.accept(aside)
+            if is_away(error):
+                raise
+            _say_failed(feed, error, "change_set_aside")
+            await self._unit.commit(lambda group: self._set_aside(group, feed, [], [change]))
+
+    async def _take_one(self, group: Group, feed: Feed, change: change_pb2.ExternalChange) -> bool:
+        tx = self._open(group, feed, f"take_in:{change.mapping}")
+        try:
+            await self._take_in(change, tx)
+        except AGAIN + UNREACHABLE + UNSTORABLE:
+            raise
+        except Exception as error:  # noqa: BLE001  (one change's fault is not the feed's)
+            _say_failed(feed, error, "change_set_aside")
             return False
         group.accept(tx)
         return True
 
-    async def _move_cursor(
-        self, group: Group, feed: Feed, position: bytes, generation: int, *, caught_up: bool
+    async def _set_aside(
+        self,
+        group: Group,
+        feed: Feed,
+        taken: Sequence[change_pb2.ExternalChange],
+        failed: Sequence[change_pb2.ExternalChange],
     ) -> None:
-        moved = await group.driver.fetch(
-            "INSERT INTO cursor AS c (tenant, system, kind, position, generation, caught_up_time, reason)"
-            " VALUES ($1, $2, $3, $4, $5 + 1, $6, '')"
-            " ON CONFLICT (tenant, system, kind) DO UPDATE SET position = excluded.position,"
-            " generation = excluded.generation, reason = '',"
-            " caught_up_time = coalesce(excluded.caught_up_time, c.caught_up_time)"
-            " WHERE c.generation = $5 RETURNING c.generation",
-            feed.tenant,
-            feed.system,
-            feed.kind,
-            position,
-            generation,
-            group.now if caught_up else None,
-        )
-        if not moved:
-            raise Raced
+        for change in await close_obsolete(group, feed.tenant, taken, failed):
+            aside = self._open(group, feed, "set_aside")
+            await set_aside(aside, change)
+            group.accept(aside)
 
-    async def _note_failure(self, feed: Feed, error: OrdermeshError) -> None:
+    def _open(self, group: Group, feed: Feed, rule: str) -> T:
+        context = replace(feed.context, correlation_id=self._unit.new_id("cor"))
+        return self._unit.open(group, context, rule)
+
+    async def _note_failure(self, feed: Feed, error: Exception) -> None:
         """For operators; best effort, because the database may be what failed."""
+        _say_failed(feed, error, "feed_failed")
         try:
-            await self._unit.store.fetch(
-                "INSERT INTO cursor (tenant, system, kind, position, generation, reason)"
-                " VALUES ($1, $2, $3, '', 0, $4)"
-                " ON CONFLICT (tenant, system, kind) DO UPDATE SET reason = excluded.reason RETURNING 1",
-                feed.tenant,
-                feed.system,
-                feed.kind,
-                error.reason,
-            )
+            await cursors.note_failure(self._unit.store, feed, _reason(error))
         except OrdermeshError as second:
             LOG.info("failure_not_noted", reason=second.reason)
 
 
-def intake_subject(change: change_pb2.ExternalChange) -> str:
-    """The outside record, as a subject of its own: its changes wait for one another and for nothing else."""
-    kind = change_pb2.Kind.Name(change.kind).removeprefix("KIND_").lower()
-    return f"{change.ref.system}-{kind}/{change.ref.external_id}"
+def _reason(error: Exception) -> str:
+    return error.reason if isinstance(error, OrdermeshError) else "CRASHED"
 
 
-async def set_aside(tx: Tx, change: change_pb2.ExternalChange) -> None:
-    """Keeps a change that could not be taken in, to be tried again and parked if that fails."""
-    subject = intake_subject(change)
-    given = ("sequence", tx.context.tenant, subject)
-    last = tx.recall(given)
-    if last is None:
-        last = await tx.driver.fetchval(
-            "SELECT max(sequence) FROM event WHERE tenant = $1 AND subject = $2", tx.context.tenant, subject
-        )
-    sequence = int(str(last or 0)) + 1
-    tx.remember(given, sequence)
-    tx.add_event(CHANGE_TYPE, subject, sequence, change.SerializeToString(), [f"intake:{change.ref.system}"])
-
-
-async def close_superseded(group: Group, tenant: str, subjects: Sequence[str]) -> None:
-    """A later change of the same record was taken in: what was set aside of it is obsolete."""
-    if not subjects:
-        return
-    await group.driver.execute(
-        "UPDATE delivery SET state = 'DISCARDED', reason = 'SUPERSEDED', settle_time = $3, park_time = NULL"
-        " WHERE tenant = $1 AND subject = ANY($2::text[]) AND target LIKE 'intake:%'"
-        " AND state IN ('PENDING', 'RETRYING', 'IN_DOUBT', 'PARKED') AND lease_id IS NULL",
-        tenant,
-        list(subjects),
-        group.now,
+def _say_failed(feed: Feed, error: Exception, event: str) -> None:
+    """A fault of ours with its stack, an expected failure without."""
+    crashed = not isinstance(error, OrdermeshError)
+    LOG.warning(
+        event, system=feed.system, kind=feed.kind, error=error, reason=_reason(error), exc_info=crashed
     )
-
-
-class IntakeTarget(Generic[T]):
-    """Tries a change again that was set aside."""
-
-    def __init__(self, take_in: TakeIn[T]) -> None:
-        self._take_in = take_in
-
-    async def deliver(self, delivery: Delivery) -> Outcome:
-        change = change_pb2.ExternalChange.FromString(delivery.event.data)
-
-        async def follow(tx: T) -> None:
-            tx.context = replace(tx.context, system=delivery.event.source_system, actor=delivery.event.actor)
-            await self._take_in(change, tx)
-
-        return Delivered(follow=follow)

@@ -8,7 +8,6 @@ from enum import StrEnum
 from libs.common.context import CallContext
 from libs.common.errors import OrdermeshError
 
-
 CONNECTOR = "connector:"
 """Prefix of targets that write to an outside system."""
 

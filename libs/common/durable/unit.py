@@ -8,7 +8,6 @@ import asyncio
 import typing
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -37,47 +36,6 @@ T = TypeVar("T", bound=Tx)
 M = TypeVar("M", bound=Message)
 R = TypeVar("R")
 Handler = Callable[[Any, T], Awaitable[R]]
-
-
-@dataclass(slots=True)
-class Job(Generic[T]):
-    """One command that waits for its commit."""
-
-    handler: Callable[[Any, T], Awaitable[object]]
-    command: object
-    render: Callable[[Any], Message]
-    once: Once
-    context: CallContext
-    answered: "asyncio.Future[Answered]"
-
-    @property
-    def rule(self) -> str:
-        return self.handler.__name__
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The answer's bytes, and whether they were stored by an earlier request."""
-
-    answer: bytes
-    replayed: bool
-
-
-@dataclass(slots=True)
-class Settled:
-    """What to tell each job once the commit is through."""
-
-    answers: list[tuple[Job[Any], Answered]] = field(default_factory=list)
-    errors: list[tuple[Job[Any], BaseException]] = field(default_factory=list)
-    again: list[Job[Any]] = field(default_factory=list)
-
-    def tell(self) -> None:
-        for job, answered in self.answers:
-            if not job.answered.done():
-                job.answered.set_result(answered)
-        for job, error in self.errors:
-            if not job.answered.done():
-                job.answered.set_exception(error)
 
 
 @cache

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
+from connectors.kit.exact_json import JsonObject
 from connectors.salesforce.client import Found
-from connectors.salesforce.exact_json import JsonObject
 from connectors.salesforce.feed import Feed, Position, read
 from libs.common.errors import Refused
 

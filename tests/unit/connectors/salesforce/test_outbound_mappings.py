@@ -11,7 +11,7 @@ from ordermesh.invoice.v1 import invoice_pb2
 from ordermesh.order.v1 import order_pb2
 from ordermesh.product.v1 import product_pb2
 
-from connectors.salesforce.exact_json import dumps, loads
+from connectors.kit.exact_json import dumps, loads
 from connectors.salesforce.mapping import customer, invoice, product, progress, values
 from libs.common.errors import Refused
 
