@@ -1,9 +1,11 @@
 """Compiles the contracts. Open this file when `protos/gen` lacks something or a plugin changes.
 
 Writes `protos/gen/` (not committed):
-  ordermesh/…/*_pb2.py, *_pb2_grpc.py and .pyi   google.protobuf classes and grpc.aio stubs, used by services and connectors
-  jsonpb/…/*_pb.py                               the same messages for the compiled protobuf-py, used by the gateway's JSON edge
-  contracts.binpb                                all files with comments, for the OpenAPI document, `buf lint` and `buf breaking`
+
+    ordermesh/…/*_pb2.py, *_pb2_grpc.py, .pyi   google.protobuf classes and grpc.aio stubs, for services and connectors
+    jsonpb/…/*_pb.py                            the same messages for protobuf-py, for the gateway's JSON edge
+    contracts.binpb                             all files with comments, for OpenAPI, `buf lint` and `buf breaking`
+
 A digest of the inputs makes repeated runs free.
 """
 
@@ -64,7 +66,8 @@ def compile_contracts(names: list[str], out: Path, validate_set: Path) -> None:
         f"-I{Path(grpc_tools.__file__).parent / '_proto'}",
         f"--descriptor_set_in={validate_set}",
     ]
-    python = [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    python = [f"--{kind}_out={out}" for kind in ("python", "grpc_python")]
+    python += [f"--{kind}_out=quiet:{out}" for kind in ("mypy", "mypy_grpc")]
     run_protoc(*common, *python, "buf/validate/validate.proto", *names)
     (out / "jsonpb").mkdir()
     run_protoc(*common, f"--py_out={out / 'jsonpb'}", *VENDORED, *names)

@@ -72,6 +72,10 @@ class DataDir:
     def topology(self) -> Path:
         return self.root / "topology.toml"
 
+    def crash_file(self, service: str) -> Path:
+        """Where a fault run writes the point at which this service's next process is to die."""
+        return self.root / "crash" / service
+
     @property
     def run_file(self) -> Path:
         return self.root / "run.json"

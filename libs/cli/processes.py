@@ -85,7 +85,9 @@ def _services(plan: Plan, data: DataDir, common: Mapping[str, str]) -> Iterable[
     for name in SERVICES:
         if name in plan.services:
             words = [f"services.{name}", "all", "--migrate"]
-            own = {"ORDERMESH_INGEST_SECONDS": FOLLOW_SECONDS} if name in FOLLOWING else {}
+            own = {"ORDERMESH_CRASH_FILE": str(data.crash_file(name))}
+            if name in FOLLOWING:
+                own["ORDERMESH_INGEST_SECONDS"] = FOLLOW_SECONDS
             address = plan.services[name].address
             yield _python(name, Tier.SERVICE, words, data, {**own, **common}, listen=address)
 

@@ -27,7 +27,9 @@ def encode(number: int) -> str:
 
 def new_id(prefix: str) -> str:
     """A fresh id, for example `ord_01jx2v…` of 30 characters with a prefix of 3."""
-    return f"{prefix}_{encode(uuid7_number(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10)) >> 6))}"
+    return (
+        f"{prefix}_{encode(uuid7_number(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10)) >> 6))}"
+    )
 
 
 NewId = Callable[[str], str]

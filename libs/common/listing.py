@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from libs.common.errors import Refused
 
-TERM = re.compile(r'\s*([A-Za-z_]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s"]+)\s*')
-CONJUNCTION = re.compile(r"\s+AND\s+")
+TERM = re.compile(r'\s*([A-Za-z_]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s"]+)(?:\s+(AND)\s+|\s*$)')
 PAGE_DEFAULT = 50
+PAGE_MAX = 1000
 TERMS_MAX = 10
 
 
@@ -38,26 +38,38 @@ class Page:
 def parse_page(tenant: str, size: int, token: str, text: str, columns: Mapping[str, str]) -> Page:
     """`columns`: field of the filter to column. Refused with FILTER_INVALID or PAGE_TOKEN_INVALID."""
     binding = hashlib.sha256(json.dumps([tenant, text]).encode()).hexdigest()[:16]
-    return Page(size or PAGE_DEFAULT, _after(token, binding), _terms(text, columns), binding)
+    bounded = min(size, PAGE_MAX) if size > 0 else PAGE_DEFAULT
+    return Page(bounded, _after(token, binding), _terms(text, columns), binding)
 
 
 def _terms(text: str, columns: Mapping[str, str]) -> dict[str, str]:
-    if not text.strip():
-        return {}
-    terms = CONJUNCTION.split(text.strip())
-    if len(terms) > TERMS_MAX:
-        raise Refused.field("FILTER_INVALID", "filter", f"has more than {TERMS_MAX} terms")
     where: dict[str, str] = {}
-    for term in terms:
-        match = TERM.fullmatch(term)
-        if match is None:
-            raise Refused.field("FILTER_INVALID", "filter", "is not `field = value` joined by AND")
-        name, value = match.groups()
+    at, end = 0, len(text.rstrip())
+    while at < end:
+        match = TERM.match(text, at)
+        if match is None or len(where) == TERMS_MAX:
+            raise _invalid(f"is not `field = value`, at most {TERMS_MAX} times, joined by AND")
+        name, value, conjunction = match.groups()
         if name not in columns:
-            known = ", ".join(sorted(columns))
-            raise Refused.field("FILTER_INVALID", "filter", f"knows {known} and not {name}")
-        where[columns[name]] = json.loads(value) if value.startswith('"') else value
+            raise _invalid(f"knows {', '.join(sorted(columns))} and not {name}")
+        if columns[name] in where:
+            raise _invalid(f"names {name} twice")
+        where[columns[name]] = _unquoted(value) if value.startswith('"') else value
+        at = match.end()
+        if bool(conjunction) is (at >= end):
+            raise _invalid("ends with AND")
     return where
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return str(json.loads(value))
+    except ValueError:
+        raise _invalid("has a quoted value that is not written as in JSON") from None
+
+
+def _invalid(description: str) -> Refused:
+    return Refused.field("FILTER_INVALID", "filter", description)
 
 
 def _after(token: str, binding: str) -> str:
@@ -65,7 +77,7 @@ def _after(token: str, binding: str) -> str:
         return ""
     try:
         bound, last = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         bound, last = "", ""
     if bound != binding or not isinstance(last, str):
         raise Refused.field("PAGE_TOKEN_INVALID", "page_token", "is not a token of this list")

@@ -18,10 +18,16 @@ def _mask(message: Message) -> None:
     for field, value in message.ListFields():
         if field.GetOptions().debug_redact:
             message.ClearField(field.name)
-            if field.type == field.TYPE_STRING:
-                setattr(message, field.name, [MASK] if field.is_repeated else MASK)
-        elif field.message_type is None or field.message_type.GetOptions().map_entry:
+            if field.type == field.TYPE_STRING and field.is_repeated:
+                getattr(message, field.name).append(MASK)
+            elif field.type == field.TYPE_STRING:
+                setattr(message, field.name, MASK)
+        elif field.message_type is None:
             continue
+        elif field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].message_type is not None:
+                for item in value.values():
+                    _mask(item)
         elif field.is_repeated:
             for item in value:
                 _mask(item)

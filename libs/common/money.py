@@ -4,8 +4,9 @@ Amounts are `decimal.Decimal` with a currency, never float. All arithmetic runs 
 so a result is exact or an error.
 """
 
+import re
 from dataclasses import dataclass
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation, Overflow
 
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money as MoneyMessage
@@ -13,13 +14,17 @@ from google.type.money_pb2 import Money as MoneyMessage
 from libs.common.errors import Refused
 
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, Overflow])
+ROUNDING = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow])
 NANO = Decimal("0.000000001")
 AMOUNT_MAX = Decimal(999_999_999)
 """Of one price. Totals may be larger."""
 DECIMAL_MAX = Decimal(10) ** 18
 QUANTITY_MAX = Decimal(999_999_999)
 QUANTITY_DECIMALS_MAX = 6
+DECIMALS_MAX = 20
 DECIMAL_TEXT_MAX = 40
+DECIMAL_TEXT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+"""What `google.type.Decimal` allows; Python's own constructor takes spaces, underscores and digits of other scripts."""
 
 _TWO_DECIMALS = """
     AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP
@@ -64,7 +69,8 @@ class Money:
 
     def rounded(self) -> "Money":
         """Half even, to the currency's decimals: how ERPs round a line amount."""
-        return Money(self.amount.quantize(Decimal(1).scaleb(-CURRENCY_DECIMALS[self.currency])), self.currency)
+        step = Decimal(1).scaleb(-CURRENCY_DECIMALS[self.currency])
+        return Money(self.amount.quantize(step, context=ROUNDING), self.currency)
 
     @property
     def text(self) -> str:
@@ -78,20 +84,21 @@ def zero(currency: str) -> Money:
 
 
 def decimals_of(value: Decimal) -> int:
-    """Number of decimals that matter: 2 for 1.50, 1.500 counts 1."""
-    exponent = value.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+    """Number of decimals that matter, however many digits there are: 1 for 1.50, none for 1E+3."""
+    digits, exponent = value.as_tuple()[1:]
+    if not value or not isinstance(exponent, int):
+        return 0
+    zeros = len(digits) - len(bytes(digits).rstrip(b"\0"))
+    return max(0, -exponent - zeros)
 
 
 def parse_decimal(text: str, reason: str, path: str) -> Decimal:
     """Finite decimal from text. Refused with `reason` at `path` for anything else, exponents beyond use included."""
-    try:
-        value = Decimal(text) if len(text) <= DECIMAL_TEXT_MAX else None
-    except InvalidOperation:
-        value = None
-    if value is None or not value.is_finite() or abs(value) > DECIMAL_MAX or decimals_of(value) > 20:
+    written = len(text) <= DECIMAL_TEXT_MAX and DECIMAL_TEXT.fullmatch(text)
+    value = Decimal(text) if written else None
+    if value is None or abs(value) > DECIMAL_MAX or decimals_of(value) > DECIMALS_MAX:
         raise Refused.field(reason, path, "is not a decimal number of at most 40 characters")
-    return value
+    return value or Decimal(0)
 
 
 def parse_quantity(message: DecimalMessage, path: str) -> Decimal:
@@ -115,7 +122,9 @@ def parse_money(message: MoneyMessage, reason: str, path: str) -> Money:
     if amount <= 0 or amount > AMOUNT_MAX:
         raise Refused.field(reason, path, f"must be more than 0 and at most {AMOUNT_MAX}")
     if decimals_of(amount) > decimals:
-        raise Refused.field(reason, path, f"is finer than {message.currency_code} allows ({decimals} decimals)")
+        raise Refused.field(
+            reason, path, f"is finer than {message.currency_code} allows ({decimals} decimals)"
+        )
     return Money(amount, message.currency_code)
 
 

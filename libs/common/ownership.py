@@ -41,7 +41,9 @@ def nested_resources(descriptor: Descriptor) -> tuple[tuple[str, bool], ...]:
     return tuple(
         (field.name, field.is_repeated)
         for field in descriptor.fields
-        if field.message_type is not None and field.message_type.full_name.startswith("ordermesh.")
+        if field.message_type is not None
+        and field.message_type.full_name.startswith("ordermesh.")
+        and not field.message_type.GetOptions().map_entry
     )
 
 

@@ -52,7 +52,8 @@ def wait_before(attempt: int, policy: RetryPolicy, draw: float) -> timedelta:
     Result lies in [wait_min / 2, wait_max]: equal jitter over min(wait_max, wait_min * 2**(attempt - 2)).
     Source: AWS, "Exponential Backoff And Jitter" (2015).
     """
-    ceiling = min(policy.wait_max, policy.wait_min * 2 ** min(attempt - 2, 30))
+    doublings: int = 2 ** min(max(attempt - 2, 0), 30)
+    ceiling = min(policy.wait_max, policy.wait_min * doublings)
     return ceiling / 2 + (ceiling / 2) * draw
 
 

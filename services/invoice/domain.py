@@ -159,6 +159,11 @@ class Invoice(Aggregate):
         known = self.link_of(link.system)
         return known is not None and known.external_id == link.external_id
 
+    def _shows_more_than(self, before: "Invoice") -> bool:
+        """False when only the ERP's word on what is due moved and its payments had said so before."""
+        shown = replace(self, amount_stated=before.amount_stated)
+        return shown != before or self.amount_due != before.amount_due
+
     def _told(self, before: "Invoice", stated: State, link: Link | None = None) -> Self:
         """Moves the state as far as the facts say and tells once of what differs from before.
 
@@ -170,7 +175,7 @@ class Invoice(Aggregate):
         events = [] if before.version else [InvoiceEvent.ISSUED]
         if target is not before.state:
             events.append(REACHED[target])
-        elif before.version and self != before:
+        elif before.version and self._shows_more_than(before):
             events.append(InvoiceEvent.CHANGED)
         elif before.version and link and not before._stands_for(link):
             events.append(InvoiceEvent.LINKED)

@@ -1,8 +1,8 @@
 """Changes from outside that could not be taken in. Open this file to see how one is kept, tried again and closed.
 
-A change set aside is an event of its own, with a delivery to `intake:<system>` that is retried or parked like any other.
-A change tells the whole of its record, so at most one of each record is open: the newest. It is closed when a newer one
-has been taken in, or set aside itself; the same change told again changes nothing, and an older one is not kept.
+A change set aside is an event of its own, with a delivery to `intake:<system>` that is retried or parked like any
+other. A change tells the whole of its record, so at most one of each record is open: the newest. It is closed when a
+newer one has been taken in, or set aside itself; the same change told again changes nothing, an older one is not kept.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

@@ -79,6 +79,8 @@ class Bell:
                     await self._client.publish(self._channel, topic)
             except (RedisError, OSError, TimeoutError) as error:
                 LOG.info("bell_not_heard", cause=type(error).__name__)
+                self._to_publish |= topics
+                self._publish.set()
                 await self._clock.wait(asyncio.Event(), AFTER_FAULT)
 
     async def _hear_rings(self) -> None:
@@ -92,7 +94,7 @@ class Bell:
                             ignore_subscribe_messages=True, timeout=LISTEN_SECONDS
                         )
                         if heard is not None:
-                            self._ring_here(bytes(heard["data"]).decode())
+                            self._ring_here(bytes(heard["data"]).decode(errors="replace"))
             except (RedisError, OSError, TimeoutError) as error:
                 LOG.info("bell_deaf", cause=type(error).__name__)
                 await self._clock.wait(asyncio.Event(), AFTER_FAULT)

@@ -5,7 +5,7 @@ the ingest to run.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -18,7 +18,7 @@ from ordermesh.operations.v1 import operations_service_pb2_grpc
 
 from libs.common.clock import Clock
 from libs.common.context import CallContext
-from libs.common.durable import bell
+from libs.common.durable import bell, sweep
 from libs.common.durable.aside import IntakeTarget, TakeIn
 from libs.common.durable.ingest import Feed, Ingest
 from libs.common.durable.lanes import LanePolicy
@@ -52,6 +52,8 @@ class App(Generic[T]):
     relay: Relay[T]
     ingest: Ingest[T]
     bell: bell.Bell
+    sweep: Callable[[asyncio.Event], Coroutine[None, None, None]]
+    """Forgets what has expired, until the event is set."""
     registrations: Sequence[tuple[Callable[..., None], object]]
     """Generated `add_…Servicer_to_server` and the servicer."""
     close: Callable[[], Awaitable[None]]
@@ -177,6 +179,7 @@ class Core(Generic[T]):
             name=self._service,
             clock=self._clock,
             sealer=Sealer(self._settings.seal_key_file),
+            lease=timedelta(seconds=self._settings.lease_seconds),
         )
         ingest = Ingest(unit, self._feeds, take_in, clock=self._clock)
         self._bell.listen(bell.RELAY, relay.bell)
@@ -190,6 +193,7 @@ class Core(Generic[T]):
             relay=relay,
             ingest=ingest,
             bell=self._bell,
+            sweep=lambda stop: sweep.run(self.store, self._clock, stop),
             registrations=[
                 *servicers,
                 (operations_service_pb2_grpc.add_OperationsServiceServicer_to_server, operations),

@@ -88,16 +88,22 @@ async def _run_parts(
     loops = [asyncio.create_task(app.bell.run(stop))]
     if "relay" in parts:
         loops.append(asyncio.create_task(app.relay.run(stop)))
+        loops.append(asyncio.create_task(app.sweep(stop)))
     if "ingest" in parts:
         loops.append(asyncio.create_task(app.ingest.run(stop)))
     serving = asyncio.create_task(server.serve_until_stopped(stop))
     for loop in loops:
         loop.add_done_callback(lambda task: _stop_when_broken(task, stop))
     serving.add_done_callback(lambda task: _stop_when_broken(task, stop))
-    await serving
-    await asyncio.wait(loops, timeout=LOOPS_CLOSE_SECONDS)
-    for loop in loops:
-        loop.cancel()
+    try:
+        await serving
+        await asyncio.wait(loops, timeout=LOOPS_CLOSE_SECONDS)
+    finally:
+        for loop in loops:
+            loop.cancel()
+        ended = await asyncio.gather(*loops, return_exceptions=True)
+    if any(isinstance(end, Exception) for end in ended):
+        raise SystemExit("a part of the process ended by an error; its log says which")
 
 
 def _stop_when_broken(task: "asyncio.Task[None]", stop: asyncio.Event) -> None:

@@ -70,9 +70,11 @@ class Relay(Generic[T]):
         name: str,
         clock: Clock,
         sealer: Sealer,
+        lease: timedelta = LEASE,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._unit = unit
+        self._lease = lease
         self._routes = routes
         self._name = name
         self._clock = clock
@@ -129,7 +131,7 @@ class Relay(Generic[T]):
         lease_id = self._unit.new_id("lea")
         try:
             async with self._unit.store.driver() as driver:
-                claimed = await claims.claim(driver, free, self._clock.now(), lease_id, LEASE)
+                claimed = await claims.claim(driver, free, self._clock.now(), lease_id, self._lease)
         except UNREACHABLE as error:
             raise unreachable(error) from error
         for delivery in claimed:

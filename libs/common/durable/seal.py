@@ -21,8 +21,8 @@ KEY_BYTES = 32
 class Sealer:
     """Seals and opens exchanges; reads the key file again when it has changed.
 
-    Raises OSError or ValueError when there is a key file that cannot be used. Later, while it is exchanged and cannot be
-    read, the last key stays: what was delivered must be settled whatever becomes of the key.
+    Raises OSError or ValueError when there is a key file that cannot be used. Later, while it is exchanged and cannot
+    be read, the last key stays: what was delivered must be settled whatever becomes of the key.
     """
 
     def __init__(self, key_file: Path | None) -> None:

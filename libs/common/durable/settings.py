@@ -16,6 +16,9 @@ class ServiceSettings(ProcessSettings):
         default=8, validation_alias="ORDERMESH_DATABASE_CONNECTIONS_MAX", ge=2, le=200
     )
     """Connections a process holds to its database."""
+    lease_seconds: float = Field(default=60.0, validation_alias="ORDERMESH_LEASE_SECONDS", ge=8, le=3600)
+    """How long a delivery is held for one try. What a killed process held is tried again only then; a try that takes
+    longer than this less 5 s is broken off and asked about."""
     seal_key_file: Path | None = Field(default=None, validation_alias="ORDERMESH_SEAL_KEY_FILE")
     """Secret file of 64 hexadecimal digits: what went over the wire is kept encrypted under it.
     Unset: only digests are kept."""

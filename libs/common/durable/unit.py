@@ -19,6 +19,7 @@ from libs.common.context import CallContext, current_context, using
 from libs.common.durable import tables
 from libs.common.durable.crash import crash_point
 from libs.common.durable.idempotency import RETENTION, Once
+from libs.common.durable.jobs import Answered, Job, Settled
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE, Store, unreachable, unstorable
 from libs.common.durable.tx import Group, LinkTaken, Tx
 from libs.common.errors import NotDone, OutcomeUnknown, Refused

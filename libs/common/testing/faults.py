@@ -15,7 +15,7 @@ from typing import Self
 
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
-from libs.common.errors import OrdermeshError, OutcomeUnknown
+from libs.common.errors import OutcomeUnknown
 
 COMMIT = b"COMMIT;"
 CHUNK_BYTES = 64 * 1024
@@ -125,7 +125,7 @@ class MemorySystem:
             self.in_flight -= 1
 
 
-def refusing(error: OrdermeshError) -> Fault:
+def refusing(error: Exception) -> Fault:
     """The system says no, or that it surely did nothing."""
     return Fault(error)
 

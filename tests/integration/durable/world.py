@@ -1,4 +1,4 @@
-"""What the core's tests stand on: units and relays of one schema of notes, and eyes that look past them into the rows."""
+"""What the core's tests stand on: units and relays of one schema, and eyes that look past them into the rows."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace

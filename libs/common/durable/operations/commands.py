@@ -1,8 +1,7 @@
 """What an operator may do about a parked delivery. Each is one commit with its audit row."""
 
 from dataclasses import dataclass
-
-import asyncpg
+from typing import cast
 
 from libs.common.durable import tables
 from libs.common.durable.rows import Row
@@ -53,7 +52,7 @@ async def replay_exception(command: Replay, tx: Tx) -> Row:
         "pinned_mapping": command.pinned_mapping,
     }
     tx.targets.add(str(row["target"]))
-    return await _change(tx, row, changes, command.reason or "replayed")
+    return await _change(tx, row, changes, command.reason)
 
 
 async def discard_exception(command: Discard, tx: Tx) -> Row:
@@ -67,27 +66,45 @@ async def discard_exception(command: Discard, tx: Tx) -> Row:
 async def assign_exception(command: Assign, tx: Tx) -> Row:
     """The row with its person in charge."""
     row = await _parked(tx, command.delivery_id)
-    return await _change(tx, row, {"assignee": command.assignee}, command.assignee or "nobody")
+    return await _change(tx, row, {"assignee": command.assignee}, "")
 
 
-async def _parked(tx: Tx, delivery_id: int) -> asyncpg.Record:
-    row = await tx.driver.fetchrow(PARKED, tx.context.tenant, delivery_id)
+async def _parked(tx: Tx, delivery_id: int) -> Row:
+    """The row as this commit leaves it so far: several operators may act on one item in one commit."""
+    known = tx.recall(_place("delivery", tx, delivery_id))
+    row: Row | None = (
+        cast(Row, known) if known else await tx.driver.fetchrow(PARKED, tx.context.tenant, delivery_id)
+    )
     if row is None:
         raise Refused("NOT_FOUND")
     if row["state"] != "PARKED":
-        raise Refused("STATE_FORBIDS", f"the item is {row['state'].lower()} and not parked")
+        raise Refused("STATE_FORBIDS", f"the item is {str(row['state']).lower()} and not parked")
     return row
 
 
-async def _change(tx: Tx, row: asyncpg.Record, changes: Row, said: str) -> Row:
+async def _change(tx: Tx, row: Row, changes: Row, said: str) -> Row:
+    delivery_id = int(str(row["delivery_id"]))
     tx.writes.updates.setdefault(tables.DELIVERY, []).append(
-        {"delivery_id": row["delivery_id"], **changes, "was_state": row["state"]}
+        {"delivery_id": delivery_id, **changes, "was_state": row["state"]}
     )
-    chain = await tx.driver.fetchval(LAST_HASH, tx.context.tenant, audit_subject(row["delivery_id"]))
+    subject = audit_subject(delivery_id)
+    chain = tx.recall(_place("chain", tx, delivery_id))
+    if chain is None:
+        chain = await tx.driver.fetchval(LAST_HASH, tx.context.tenant, subject) or b""
     old = ", ".join(f"{name}={row[name]}" for name in changes)
     new = ", ".join(f"{name}={value}" for name, value in changes.items())
-    tx.add_audit(audit_subject(row["delivery_id"]), said, old, new, chain or b"")
-    return {**row, **changes}
+    told = f"{new}, because: {said}" if said else new
+    tx.remember(
+        _place("chain", tx, delivery_id),
+        tx.add_audit(subject, next(iter(changes)), old, told, cast(bytes, chain)),
+    )
+    changed = {**row, **changes}
+    tx.remember(_place("delivery", tx, delivery_id), changed)
+    return changed
+
+
+def _place(what: str, tx: Tx, delivery_id: int) -> tuple[str, str, str]:
+    return what, tx.context.tenant, str(delivery_id)
 
 
 def audit_subject(delivery_id: int) -> str:

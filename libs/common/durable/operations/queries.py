@@ -7,6 +7,7 @@ import asyncpg
 
 from libs.common.durable.claims import event_from
 from libs.common.durable.model import StoredEvent
+from libs.common.durable.operations.commands import audit_subject
 from libs.common.durable.store import Store
 from libs.common.errors import Refused
 from libs.common.listing import Page
@@ -15,6 +16,7 @@ EVENTS_MAX = 1000
 DELIVERIES_MAX = 5000
 ATTEMPTS_MAX = 10_000
 AUDIT_MAX = 5000
+DELIVERY_DIGITS_MAX = 18
 EXCEPTION_FILTER = {
     "state": "state",
     "target": "target",
@@ -48,7 +50,10 @@ class Operations:
         return self._store.service
 
     async def lineage(self, tenant: str, subject: str) -> Lineage:
-        """Refused with NOT_FOUND when nothing is known of the subject."""
+        """Audited are the record itself and what operators did about its deliveries.
+
+        Refused with NOT_FOUND when nothing is known of the subject.
+        """
         events = await self._store.fetch(
             "SELECT * FROM event WHERE tenant = $1 AND subject = $2 ORDER BY sequence LIMIT $3",
             tenant,
@@ -66,9 +71,9 @@ class Operations:
         )
         attempts = await self.attempts([row["delivery_id"] for row in deliveries])
         audit = await self._store.fetch(
-            "SELECT * FROM audit WHERE tenant = $1 AND subject = $2 ORDER BY position LIMIT $3",
+            "SELECT * FROM audit WHERE tenant = $1 AND subject = ANY($2::text[]) ORDER BY position LIMIT $3",
             tenant,
-            subject,
+            [subject, *(audit_subject(row["delivery_id"]) for row in deliveries)],
             AUDIT_MAX,
         )
         return Lineage(events, deliveries, attempts, audit)
@@ -89,7 +94,7 @@ class Operations:
             f"SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN event e USING (event_id)"  # noqa: S608
             f" WHERE d.tenant = $1 AND d.delivery_id > $2 {terms} ORDER BY d.delivery_id LIMIT $3",
             tenant,
-            int(page.after or 0),
+            _delivery_id(page.after),
             page.size + 1,
             *where.values(),
         )
@@ -130,6 +135,15 @@ class Operations:
     async def cursors(self, tenant: str) -> Rows:
         """How far each feed has come."""
         return await self._store.fetch("SELECT * FROM cursor WHERE tenant = $1 ORDER BY system, kind", tenant)
+
+
+def _delivery_id(after: str) -> int:
+    """A token names the last delivery of its page; it is no secret, so anything may stand in a forged one."""
+    if not after:
+        return 0
+    if not (after.isascii() and after.isdigit() and len(after) <= DELIVERY_DIGITS_MAX):
+        raise Refused.field("PAGE_TOKEN_INVALID", "page_token", "is not a token of this list")
+    return int(after)
 
 
 async def standstill(store: Store, tenant: str, subject: str) -> Mapping[str, object] | None:

@@ -1,4 +1,4 @@
-"""What one command may read and write. Open this package to learn how state, events, deliveries and audit stay together.
+"""What one command may read and write: how state, events, deliveries and audit stay together.
 
 Commands of one commit share a `Group` (one connection, one identity map); each has its own `Tx`, whose writes count
 only once the command has ended well. Nothing is written before `Group.flush`, which writes everything in a handful of

@@ -1,4 +1,4 @@
-"""One commit under way: what its commands have seen and what is to be written. Open this file to follow a write to its row."""
+"""One commit under way: what its commands have seen and want written. Open this file to follow a write to its row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
