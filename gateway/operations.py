@@ -4,6 +4,8 @@ GET /v1/exceptions            all services, oldest first over all of them
 /v1/exceptions/order.17…      the service that the id names
 GET /v1/queues                all services
 GET /v1/orders/…/lineage      the owner must know the record, the others add what they have of it
+GET /v1/orders/…/effects      the owner
+POST /v1/exceptions:replay    all services, each for its own
 """
 
 import asyncio
@@ -14,8 +16,11 @@ from jsonpb.ordermesh.operations.v1.operations_service_pb import (
     GetLineageRequest,
     GetLineageResponse,
     GetQueuesResponse,
+    ListEffectsRequest,
+    ListEffectsResponse,
     ListExceptionsRequest,
     ListExceptionsResponse,
+    ReplayExceptionsResponse,
 )
 from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
@@ -44,6 +49,8 @@ class Operations:
             "ListExceptions": self._exceptions,
             "GetQueues": self._queues,
             "GetLineage": self._lineage,
+            "ListEffects": self._effects,
+            "ReplayExceptions": self._replay_many,
         }.get(rule.name)
         if special is None:
             return self._by_id(rule)
@@ -119,6 +126,25 @@ class Operations:
         unreachable = [service for service, addition in zip(others, more, strict=True) if addition is None]
         return merged_reply(lineage, unreachable)
 
+    async def _effects(self, rule: Rule, exchange: Exchange, variables: Mapping[str, str]) -> Reply:
+        """What was written outside for a record is known by the service that owns it."""
+        request = cast(ListEffectsRequest, await self._calls.read(rule, exchange, variables))
+        owner = OWNERS[request.subject.partition("/")[0]]
+        answered = await self._calls.forward(owner, rule.method, request.to_binary(), exchange)
+        return merged_reply(ListEffectsResponse.from_binary(answered.content), ())
+
+    async def _replay_many(self, rule: Rule, exchange: Exchange, variables: Mapping[str, str]) -> Reply:
+        """Every service replays what it holds; repeated with the same key, those that answered answer the same."""
+        request = (await self._calls.read(rule, exchange, variables)).to_binary()
+        answers = await ask_all(self._calls.forward, rule.method, dict.fromkeys(SERVICES, request), exchange)
+        merged = ReplayExceptionsResponse()
+        for content in answers.given.values():
+            part = ReplayExceptionsResponse.from_binary(content)
+            merged.replayed += part.replayed
+            if part.last_due_time is not None:
+                merged.last_due_time = _later(merged.last_due_time, part.last_due_time)
+        return merged_reply(merged, answers.unreachable)
+
     async def _addition(
         self, service: str, rule: Rule, content: bytes, exchange: Exchange
     ) -> GetLineageResponse | None:
@@ -132,6 +158,10 @@ class Operations:
                 raise
             return GetLineageResponse()
         return GetLineageResponse.from_binary(answered.content)
+
+
+def _later(one: Timestamp | None, other: Timestamp) -> Timestamp:
+    return other if one is None or one.to_datetime() < other.to_datetime() else one
 
 
 def _page(token: str, content: bytes) -> ServicePage:

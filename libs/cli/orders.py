@@ -19,7 +19,7 @@ from libs.cli.options import DataOption, TenantOption
 from libs.cli.session import ask
 from libs.cli.trace import trace_of
 from libs.common.clock import SystemClock
-from libs.common.money import money_from
+from libs.common.money import CURRENCY_DECIMALS, money_from
 
 VIEWER_ROLES = ("support_viewer", "auditor")
 WATCH_EVERY = timedelta(seconds=1)
@@ -94,24 +94,25 @@ async def _overview(api: Api, rows: int) -> Group:
 
 def order_table(orders: list[order_pb2.Order]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("order", "accepted", "state", "ERP number"):
-        table.add_column(title, no_wrap=title == "order")
-    table.add_column("lines", justify="right")
-    table.add_column("total", justify="right")
-    table.add_column("stands still because")
+    for title in ("order", "accepted", "state", "ERP", "total"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "total" else "left")
+    table.add_column("stands still")
     for order in orders:
         name = state_name(order)
-        total = money_from(order.total)
         table.add_row(
             order.order_id,
             f"{order.create_time.ToDatetime(UTC):%H:%M:%S}",
             Text(name, style=STATE_STYLES.get(name, "")),
             order.erp_number,
-            str(len(order.lines)),
-            f"{total.text} {total.currency}" if total.currency else "",
+            _total(order),
             order.standstill.reason or order.hold.reason,
         )
     return table
+
+
+def _total(order: order_pb2.Order) -> str:
+    total = money_from(order.total)
+    return f"{total.rounded().text} {total.currency}" if total.currency in CURRENCY_DECIMALS else ""
 
 
 def state_name(order: order_pb2.Order) -> str:

@@ -31,6 +31,7 @@ OUTCOME_STYLES = {
 }
 DIGEST_SHOWN = 12
 AUDIT_SHOWN_MAX = 40
+VALUE_SHOWN_MAX = 60
 
 
 def trace_of(order: order_pb2.Order, lineage: Lineage) -> Group:
@@ -114,11 +115,15 @@ def _audit_table(lineage: Lineage, began: datetime) -> Table:
     for entry in lineage.audit[:AUDIT_SHOWN_MAX]:
         by = " ".join(part for part in (entry.source_system, entry.actor) if part)
         cells = (entry.field or "(record)", entry.old_value, entry.new_value, entry.rule, by)
-        table.add_row(_since(entry.occurred_time, began), *(Text(cell) for cell in cells))
+        table.add_row(_since(entry.occurred_time, began), *(Text(_cut(cell)) for cell in cells))
     left_out = len(lineage.audit) - AUDIT_SHOWN_MAX
     if left_out > 0:
         table.add_row("", f"and {left_out} more")
     return table
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= VALUE_SHOWN_MAX else value[: VALUE_SHOWN_MAX - 1] + "…"
 
 
 def _first_time(lineage: Lineage) -> datetime:

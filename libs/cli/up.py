@@ -26,6 +26,7 @@ from libs.common.topology import TopologyInvalid
 DOWN_LIMIT = timedelta(seconds=90)
 DOWN_LOOK_EVERY = timedelta(milliseconds=100)
 REFRESH_PER_SECOND = 8
+NEXT = " · next: ordermesh status, ordermesh orders watch, ordermesh token --role integration"
 CANNOT_START = (AlreadyRunning, MeshFailed, PortTaken, StoreUnusable, TopologyInvalid)
 
 
@@ -74,27 +75,24 @@ async def _stay_up(console: Console, data: Path, config: Path | None, port: int,
         await starting
         console.print(_table(mesh))
         took = (clock.now() - began).total_seconds()
-        console.print(
-            f"ready in {took:.1f} s at {mesh.base_url}", style="green", markup=False, highlight=False
-        )
-        console.print(
-            "next: ordermesh status · ordermesh orders watch · ordermesh token --tenant acme --role integration",
-            markup=False,
-            highlight=False,
-        )
+        _say(console, f"ready in {took:.1f} s at {mesh.base_url}{NEXT}")
         await stop.wait()
-        console.print("stopping: gateway first, stores last", markup=False)
+        _say(console, "stopping: gateway first, stores last")
     finally:
         stopping.cancel()
         await mesh.stop()
-    console.print("stopped", markup=False)
+    _say(console, "stopped")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _on_signals(mesh: Mesh, stop: asyncio.Event) -> None:
     """The first signal drains, the second one ends everything at once."""
 
     def asked() -> None:
-        if stop.is_set():
+        if stop.is_set() and mesh.processes:
             mesh.supervisor.kill_all()
         stop.set()
 

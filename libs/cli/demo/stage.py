@@ -38,7 +38,9 @@ class Stage:
     def say(self, text: str, style: str = "") -> None:
         """One line that stays."""
         stamp = f"{self.elapsed.total_seconds():6.1f} s  "
-        self._bars.console.print(stamp + text, style=style or None, markup=False, highlight=False)
+        self._bars.console.print(
+            stamp + text, style=style or None, markup=False, highlight=False, soft_wrap=True
+        )
 
     @contextmanager
     def showing(self) -> Iterator[None]:

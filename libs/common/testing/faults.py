@@ -39,7 +39,7 @@ def lost_request() -> Fault:
     return Fault(OutcomeUnknown("OUTCOME_UNKNOWN", "the request was lost"))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class MemorySystem:
     """An outside system and its connector in memory: keeps what a `connector:` delivery and a feed need.
 
@@ -144,6 +144,8 @@ class DatabaseLink:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._messages_left: int | None = None
+        self.was_cut = False
+        """True once the cut that `cut_after` announced has happened."""
         self._lose_commit: bool | None = None
         self._swallow = False
         self._for_good = False
@@ -181,12 +183,7 @@ class DatabaseLink:
 
     def cut_after(self, messages: int) -> None:
         """The connection is lost instead of the next message after so many to the server."""
-        self._messages_left = messages
-
-    @property
-    def was_cut(self) -> bool:
-        """True once the cut that `cut_after` announced has happened."""
-        return self._messages_left == -1
+        self._messages_left, self.was_cut = messages, False
 
     def lose_next_commit(self, *, applied: bool, for_good: bool = False) -> None:
         """The connection is lost while the next COMMIT is under way; `applied`: after the server has done it.
@@ -239,7 +236,10 @@ class DatabaseLink:
         client.transport.abort()
 
     def _is_cut_here(self) -> bool:
-        if self._messages_left is None or self._messages_left < 0:
+        if self._messages_left is None:
             return False
+        if self._messages_left == 0:
+            self._messages_left, self.was_cut = None, True
+            return True
         self._messages_left -= 1
-        return self._messages_left < 0
+        return False

@@ -61,7 +61,7 @@ class Order(Aggregate):
     erp_number: str = ""
     cancel_requested: bool = False
     fully_invoiced: bool = False
-    """The ERP says that all of the order is invoiced."""
+    """The ERP says that all is invoiced, or has closed the order so that nothing more will be."""
 
     # On the way to the ERP ------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class Order(Aggregate):
             shipments=progress.shipments,
             tax_total=progress.tax_total or known.tax_total,
             lines=with_shipped(known.lines, shipped),
-            fully_invoiced=known.fully_invoiced or progress.state is State.INVOICED,
+            fully_invoiced=known.fully_invoiced or progress.state is State.INVOICED or progress.closed,
         )
         if progress.state is State.REJECTED and known.state < State.PARTLY_SHIPPED:
             return after._ended(State.REJECTED, "ERP_REFUSED")
@@ -233,7 +233,10 @@ class Order(Aggregate):
         return after._settled(known, progress.state)
 
     def invoiced(self, invoice: Invoice) -> Self:
-        """Takes an invoice in, new or changed."""
+        """Takes an invoice in, new or changed. Refused with CURRENCY_MIXED when it is not in the order's currency."""
+        if invoice.total.currency != self.currency:
+            said = f"invoice {invoice.number} is in {invoice.total.currency}, the order in {self.currency}"
+            raise Refused("CURRENCY_MIXED", said)
         others = tuple(other for other in self.invoices if other.invoice_id != invoice.invoice_id)
         after = replace(self, invoices=(*others, invoice))
         return self if self.state in FINAL or after == self else after._settled(self, None)

@@ -14,15 +14,11 @@ from libs.common.durable.relay import LEASE
 from libs.common.errors import NotDone, OutcomeUnknown, Refused, Violation
 from libs.common.retry import RetryPolicy
 from libs.common.testing.faults import MemorySystem, lost_reply, lost_request, refusing
-from libs.common.testing.records import ChangeNote, NoteTx, a_key, change_note, render_note
+from libs.common.testing.records import ChangeNote, NoteTx, change_note
 from tests.integration.durable.world import ERP, Recorder, World, connector_target
 
 STAGE = "stage:next"
 AWAY = NotDone("SYSTEM_UNAVAILABLE")
-
-
-async def change(world: World, note_id: str, text: str) -> None:
-    await world.unit.run_once(change_note, ChangeNote(note_id, text), render_note, a_key(f"change {text}"))
 
 
 # Order --------------------------------------------------------------------------------------------------
@@ -31,7 +27,7 @@ async def change(world: World, note_id: str, text: str) -> None:
 async def test_events_of_one_record_arrive_one_after_the_other_in_order(world: World) -> None:
     note_id = await world.write("0", STAGE)
     for number in range(1, 4):
-        await change(world, note_id, str(number))
+        await world.change(note_id, str(number))
     target = Recorder()
     relay = world.new_relay({STAGE: target})
 
@@ -52,7 +48,7 @@ async def test_events_of_other_records_do_not_wait(world: World) -> None:
 
 async def test_one_target_does_not_wait_for_another(world: World) -> None:
     note_id = await world.write("0", STAGE, "stage:other")
-    await change(world, note_id, "1")
+    await world.change(note_id, "1")
     dead, alive = Recorder(*[Refused("CREDIT_HOLD")] * 9), Recorder()
     relay = world.new_relay({STAGE: dead, "stage:other": alive})
 
@@ -65,7 +61,7 @@ async def test_one_target_does_not_wait_for_another(world: World) -> None:
 
 async def test_followers_wait_behind_a_parked_delivery_and_other_records_flow(world: World) -> None:
     stuck = await world.write("0", STAGE)
-    await change(world, stuck, "1")
+    await world.change(stuck, "1")
     target = Recorder(Refused("CREDIT_HOLD"))
     relay = world.new_relay({STAGE: target})
     await relay.run_once()
@@ -80,7 +76,7 @@ async def test_followers_wait_behind_a_parked_delivery_and_other_records_flow(wo
 
 async def test_followers_wait_while_the_first_is_retried(world: World) -> None:
     note_id = await world.write("0", STAGE)
-    await change(world, note_id, "1")
+    await world.change(note_id, "1")
     target = Recorder(NotDone("RECORD_LOCKED"))
     relay = world.new_relay({STAGE: target})
 
@@ -232,7 +228,9 @@ async def test_a_lost_request_is_repeated_only_once_it_is_known_not_to_have_arri
     assert await world.states() == ["DELIVERED"]
 
 
-@pytest.mark.parametrize("error", [AWAY, NotDone("RECORD_LOCKED"), OutcomeUnknown("OUTCOME_UNKNOWN"), ValueError()])
+@pytest.mark.parametrize(
+    "error", [AWAY, NotDone("RECORD_LOCKED"), OutcomeUnknown("OUTCOME_UNKNOWN"), ValueError()]
+)
 async def test_a_look_up_that_fails_proves_nothing_and_the_delivery_stays_in_doubt(
     world: World, error: Exception
 ) -> None:
@@ -269,7 +267,9 @@ async def test_a_found_record_that_is_to_be_changed_is_changed_under_its_own_id(
     assert system.keys() == [note_id]
 
 
-async def test_what_stays_in_doubt_is_parked_in_the_end_and_still_asked_first_when_replayed(world: World) -> None:
+async def test_what_stays_in_doubt_is_parked_in_the_end_and_still_asked_first_when_replayed(
+    world: World,
+) -> None:
     note_id = await world.write("x", ERP)
     system = MemorySystem()
     system.apply_faults.append(lost_reply())
@@ -398,7 +398,9 @@ async def test_a_crash_of_what_follows_is_retried_and_parked_in_the_end(world: W
 
 
 @pytest.mark.parametrize("fault", [ValueError("a bug"), NotDone("RECORD_LOCKED")])
-async def test_a_write_outside_is_never_repeated_because_what_follows_failed(world: World, fault: Exception) -> None:
+async def test_a_write_outside_is_never_repeated_because_what_follows_failed(
+    world: World, fault: Exception
+) -> None:
     """The system has the document; only our own record of it could not be stored."""
     note_id = await world.write("x", ERP)
     system = MemorySystem()
@@ -451,7 +453,10 @@ async def test_a_consequence_that_cannot_be_stored_parks_and_holds_up_nobody(wor
         "SELECT subject, state FROM delivery WHERE sequence = 1 AND state <> 'DELIVERED'"
     )
     assert found == [{"subject": f"notes/{ids[2]}", "state": "PARKED"}]
-    assert sorted(str(row["text"]) for row in await world.rows("SELECT text FROM notes")) == ["2", *["fine"] * 4]
+    assert sorted(str(row["text"]) for row in await world.rows("SELECT text FROM notes")) == [
+        "2",
+        *["fine"] * 4,
+    ]
 
 
 async def test_deliveries_that_end_together_settle_in_one_commit(world: World) -> None:
@@ -485,7 +490,10 @@ async def test_an_outside_record_linked_to_two_of_ours_parks_the_second(world: W
     await world.new_relay({ERP: LinksAll()}).run_once()
 
     rows = await world.rows("SELECT state, reason FROM delivery WHERE sequence = 1 ORDER BY state")
-    assert rows == [{"state": "DELIVERED", "reason": ""}, {"state": "PARKED", "reason": "DUPLICATE_CANDIDATE"}]
+    assert rows == [
+        {"state": "DELIVERED", "reason": ""},
+        {"state": "PARKED", "reason": "DUPLICATE_CANDIDATE"},
+    ]
     assert await world.count("link") == 1
     assert len(ids) == 2
 

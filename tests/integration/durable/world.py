@@ -1,9 +1,7 @@
 """What the core's tests stand on: units and relays of one schema, and eyes that look past them into the rows."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from random import Random
 
 import asyncpg
 from ordermesh.connector.v1 import change_pb2
@@ -19,7 +17,16 @@ from libs.common.ids import NewId, new_id
 from libs.common.retry import RetryPolicy
 from libs.common.testing.clock import FakeClock
 from libs.common.testing.faults import MemorySystem
-from libs.common.testing.records import NoteTx, WriteNote, a_key, id_in, render_note, write_note
+from libs.common.testing.records import (
+    ChangeNote,
+    NoteTx,
+    WriteNote,
+    a_key,
+    change_note,
+    id_in,
+    render_note,
+    write_note,
+)
 from libs.common.testing.stores import Postgres
 
 ERP = "connector:erp"
@@ -83,6 +90,11 @@ class World:
         command = WriteNote(text, hears, note_id=note_id)
         once = a_key(key or f"key-{self._keys}", command)
         return id_in(await self.unit.run_once(write_note, command, render_note, once))
+
+    async def change(self, note_id: str, text: str) -> None:
+        """Gives a note another text, once for each text."""
+        command = ChangeNote(note_id, text)
+        await self.unit.run_once(change_note, command, render_note, a_key(f"change {note_id} {text}"))
 
     # What is in the rows ------------------------------------------------------------------------------
 
@@ -157,8 +169,3 @@ def connector_target(
         return Outgoing(change, follow, creates=creates)
 
     return ConnectorTarget(system, prepare)
-
-
-Handler = Callable[[object, NoteTx], Awaitable[object]]
-
-__all__ = ["ERP", "Handler", "Random", "Recorder", "Row", "World", "connector_target", "replace"]

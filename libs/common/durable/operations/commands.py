@@ -1,6 +1,8 @@
 """What an operator may do about a parked delivery. Each is one commit with its audit row."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import cast
 
 from libs.common.durable import tables
@@ -25,6 +27,34 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayMany:
+    """Make many due again, `per_second` of them each second."""
+
+    where: Mapping[str, str]
+    """Column of `delivery` to value."""
+    items_max: int
+    per_second: int
+    pinned_mapping: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How many are due again, and when the last one is."""
+
+    count: int
+    last_due_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """Leave a remark."""
+
+    delivery_id: int
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
 class Discard:
     """Decide against it."""
 
@@ -43,14 +73,7 @@ class Assign:
 async def replay_exception(command: Replay, tx: Tx) -> Row:
     """The row, due now. A write outside is looked up first, whatever happened before."""
     row = await _parked(tx, command.delivery_id)
-    state = "IN_DOUBT" if str(row["target"]).startswith("connector:") else "RETRYING"
-    changes = {
-        "state": state,
-        "due_time": tx.now,
-        "attempt": 0,
-        "park_time": None,
-        "pinned_mapping": command.pinned_mapping,
-    }
+    changes = _due_again(row, tx.now, command.pinned_mapping)
     tx.targets.add(str(row["target"]))
     return await _change(tx, row, changes, command.reason)
 
@@ -67,6 +90,43 @@ async def assign_exception(command: Assign, tx: Tx) -> Row:
     """The row with its person in charge."""
     row = await _parked(tx, command.delivery_id)
     return await _change(tx, row, {"assignee": command.assignee}, "")
+
+
+async def comment_exception(command: Comment, tx: Tx) -> Row:
+    """The row as it was; the remark stands in its history."""
+    row = await _parked(tx, command.delivery_id)
+    await _audit(tx, command.delivery_id, "comment", "", command.comment)
+    return row
+
+
+async def replay_exceptions(command: ReplayMany, tx: Tx) -> Replayed:
+    """Parked items that nobody else is replaying right now, oldest first, due one after the other."""
+    terms = " ".join(f"AND {column} = ${index}" for index, column in enumerate(command.where, 3))
+    rows = await tx.driver.fetch(
+        f"SELECT * FROM delivery WHERE tenant = $1 AND state = 'PARKED' {terms}"  # noqa: S608
+        " ORDER BY delivery_id LIMIT $2 FOR UPDATE SKIP LOCKED",
+        tx.context.tenant,
+        command.items_max,
+        *command.where.values(),
+    )
+    due_time = tx.now
+    for number, row in enumerate(rows):
+        if tx.recall(_place("delivery", tx, row["delivery_id"])) is not None:
+            continue
+        due_time = tx.now + timedelta(seconds=number / command.per_second)
+        await _change(tx, row, _due_again(row, due_time, command.pinned_mapping), command.reason)
+        tx.targets.add(row["target"])
+    return Replayed(len(rows), due_time if rows else None)
+
+
+def _due_again(row: Row, due_time: datetime, pinned_mapping: str) -> Row:
+    return {
+        "state": "IN_DOUBT" if str(row["target"]).startswith("connector:") else "RETRYING",
+        "due_time": due_time,
+        "attempt": 0,
+        "park_time": None,
+        "pinned_mapping": pinned_mapping,
+    }
 
 
 async def _parked(tx: Tx, delivery_id: int) -> Row:
@@ -87,20 +147,22 @@ async def _change(tx: Tx, row: Row, changes: Row, said: str) -> Row:
     tx.writes.updates.setdefault(tables.DELIVERY, []).append(
         {"delivery_id": delivery_id, **changes, "was_state": row["state"]}
     )
-    subject = audit_subject(delivery_id)
-    chain = tx.recall(_place("chain", tx, delivery_id))
-    if chain is None:
-        chain = await tx.driver.fetchval(LAST_HASH, tx.context.tenant, subject) or b""
     old = ", ".join(f"{name}={row[name]}" for name in changes)
     new = ", ".join(f"{name}={value}" for name, value in changes.items())
     told = f"{new}, because: {said}" if said else new
-    tx.remember(
-        _place("chain", tx, delivery_id),
-        tx.add_audit(subject, next(iter(changes)), old, told, cast(bytes, chain)),
-    )
+    await _audit(tx, delivery_id, next(iter(changes)), old, told)
     changed = {**row, **changes}
     tx.remember(_place("delivery", tx, delivery_id), changed)
     return changed
+
+
+async def _audit(tx: Tx, delivery_id: int, name: str, old: str, new: str) -> None:
+    """One row after the last one of the item, which may have been written earlier in this commit."""
+    subject, place = audit_subject(delivery_id), _place("chain", tx, delivery_id)
+    chain = tx.recall(place)
+    if chain is None:
+        chain = await tx.driver.fetchval(LAST_HASH, tx.context.tenant, subject) or b""
+    tx.remember(place, tx.add_audit(subject, name, old, new, cast(bytes, chain)))
 
 
 def _place(what: str, tx: Tx, delivery_id: int) -> tuple[str, str, str]:

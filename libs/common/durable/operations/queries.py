@@ -78,6 +78,21 @@ class Operations:
         )
         return Lineage(events, deliveries, attempts, audit)
 
+    async def links(self, tenant: str, record_id: str) -> Rows:
+        """Outside records that stand for one of ours."""
+        return await self._store.fetch(
+            "SELECT * FROM link WHERE tenant = $1 AND record_id = $2 ORDER BY system", tenant, record_id
+        )
+
+    async def history(self, tenant: str, subject: str) -> Rows:
+        """Audit rows of one subject, oldest first."""
+        return await self._store.fetch(
+            "SELECT * FROM audit WHERE tenant = $1 AND subject = $2 ORDER BY position LIMIT $3",
+            tenant,
+            subject,
+            AUDIT_MAX,
+        )
+
     async def attempts(self, delivery_ids: list[int]) -> Rows:
         """Tries of some deliveries, in order of time."""
         return await self._store.fetch(

@@ -13,6 +13,7 @@ from libs.common.durable.idempotency import once
 from libs.common.durable.lanes import Lane
 from libs.common.durable.model import Delivery, State
 from libs.common.durable.operations import commands, wire
+from libs.common.durable.operations.effects import effects
 from libs.common.durable.operations.queries import EXCEPTION_FILTER, Operations
 from libs.common.durable.rows import Row
 from libs.common.durable.tx import Tx
@@ -21,6 +22,10 @@ from libs.common.errors import Refused
 from libs.common.listing import parse_page
 from libs.common.masking import masked_json
 
+EFFECTS_MAX = 1000
+REPLAY_ITEMS = 1000
+REPLAY_PER_SECOND = 10
+REPLAY_FILTER = {field: column for field, column in EXCEPTION_FILTER.items() if field != "state"}
 Context = grpc.aio.ServicerContext[Message, Message]
 T = TypeVar("T", bound=Tx)
 Preview = Callable[[Delivery], Awaitable[Message | None]]
@@ -49,6 +54,15 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, 
         lineage = await self._operations.lineage(current_context().tenant, request.subject)
         return wire.render_lineage(self._service, lineage)
 
+    async def ListEffects(self, request: pb.ListEffectsRequest, context: Context) -> pb.ListEffectsResponse:
+        tenant = current_context().tenant
+        lineage = await self._operations.lineage(tenant, request.subject)
+        links = await self._operations.links(tenant, request.subject.split("/", 1)[1])
+        known = effects(lineage.deliveries, lineage.attempts, links)
+        return pb.ListEffectsResponse(
+            effects=[wire.render_effect(self._service, effect) for effect in known[:EFFECTS_MAX]]
+        )
+
     async def ListExceptions(
         self, request: pb.ListExceptionsRequest, context: Context
     ) -> pb.ListExceptionsResponse:
@@ -67,9 +81,13 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, 
         delivery_id = wire.parse_exception_id(self._service, request.exception_id)
         row = await self._operations.delivery(current_context().tenant, delivery_id)
         attempts = await self._operations.attempts([delivery_id])
+        history = await self._operations.history(
+            current_context().tenant, commands.audit_subject(delivery_id)
+        )
         return pb.GetExceptionResponse(
             exception=wire.render_delivery(self._service, row),
             attempts=[wire.render_attempt(self._service, attempt) for attempt in attempts],
+            history=[wire.render_audit(entry) for entry in history],
         )
 
     async def ReplayException(
@@ -102,6 +120,30 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, 
         return pb.ReplayExceptionResponse(
             exception=wire.render_delivery(self._service, row),
             preview=masked_json(preview) if preview is not None else "",
+        )
+
+    async def ReplayExceptions(
+        self, request: pb.ReplayExceptionsRequest, context: Context
+    ) -> pb.ReplayExceptionsResponse:
+        page = parse_page(current_context().tenant, 0, "", request.filter, REPLAY_FILTER)
+        command = commands.ReplayMany(
+            page.where,
+            request.items_max or REPLAY_ITEMS,
+            request.per_second or REPLAY_PER_SECOND,
+            request.pinned_mapping,
+            request.reason,
+        )
+        return await self._unit.run_once(
+            commands.replay_exceptions, command, wire.render_replayed, once(request)
+        )
+
+    async def CommentException(
+        self, request: pb.CommentExceptionRequest, context: Context
+    ) -> pb.CommentExceptionResponse:
+        delivery_id = wire.parse_exception_id(self._service, request.exception_id)
+        command = commands.Comment(delivery_id, request.comment)
+        return await self._unit.run_once(
+            commands.comment_exception, command, self._render_commented, once(request)
         )
 
     async def DiscardException(
@@ -142,6 +184,9 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, 
 
     def _render_replayed(self, row: Row) -> pb.ReplayExceptionResponse:
         return pb.ReplayExceptionResponse(exception=wire.render_delivery(self._service, row))
+
+    def _render_commented(self, row: Row) -> pb.CommentExceptionResponse:
+        return pb.CommentExceptionResponse(exception=wire.render_delivery(self._service, row))
 
     def _render_discarded(self, row: Row) -> pb.DiscardExceptionResponse:
         return pb.DiscardExceptionResponse(exception=wire.render_delivery(self._service, row))

@@ -8,6 +8,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ordermesh.common.v1 import error_reason_pb2
 from ordermesh.operations.v1 import operations_pb2, operations_service_pb2
 
+from libs.common.durable.operations.commands import Replayed
+from libs.common.durable.operations.effects import Effect
 from libs.common.durable.operations.queries import Lineage
 from libs.common.errors import Refused
 
@@ -84,6 +86,27 @@ def render_attempt(service: str, row: Row) -> operations_pb2.Attempt:
     )
 
 
+def render_effect(service: str, effect: Effect) -> operations_pb2.Effect:
+    delivery, link, last = effect.delivery, effect.link, effect.last
+    return operations_pb2.Effect(
+        delivery_id=exception_id(service, delivery["delivery_id"]),
+        system=effect.system,
+        event_type=delivery["type"],
+        key=effect.key,
+        external_id=link["external_id"] if link else "",
+        number=link["number"] if link else "",
+        state=operations_pb2.DeliveryState.Value(f"DELIVERY_STATE_{delivery['state']}"),
+        attempts=delivery["attempt"],
+        probes=effect.probes,
+        proof=effect.proof,
+        proof_time=timestamp(delivery["settle_time"]) if effect.proof else None,
+        mapping=last["mapping"] if last else "",
+        verdict=last["verdict"] if last else "",
+        reason=delivery["reason"] if not effect.proof else "",
+        request_digest=last["request_digest"].hex() if last else "",
+    )
+
+
 def render_event_summary(row: Row) -> operations_pb2.EventSummary:
     return operations_pb2.EventSummary(
         event_id=row["event_id"],
@@ -112,6 +135,12 @@ def render_audit(row: Row) -> operations_pb2.AuditEntry:
         occurred_time=timestamp(row["occurred_time"]),
         correlation_id=row["correlation_id"],
         hash=row["hash"].hex(),
+    )
+
+
+def render_replayed(replayed: Replayed) -> operations_service_pb2.ReplayExceptionsResponse:
+    return operations_service_pb2.ReplayExceptionsResponse(
+        replayed=replayed.count, last_due_time=timestamp(replayed.last_due_time)
     )
 
 

@@ -116,9 +116,13 @@ def encoded(value: object) -> str:
 FORGED = [encoded(value) for value in (1, None, [], ["a"], ["a", "b", "c"], {"a": 1, "b": 2}, "ab", [1, 2])]
 
 
-@given(st.one_of(st.text(min_size=1, max_size=40), st.sampled_from(FORGED), st.binary(min_size=1).map(
-    lambda content: base64.urlsafe_b64encode(content).decode()
-)))
+@given(
+    st.one_of(
+        st.text(min_size=1, max_size=40),
+        st.sampled_from(FORGED),
+        st.binary(min_size=1).map(lambda content: base64.urlsafe_b64encode(content).decode()),
+    )
+)
 def test_any_other_text_is_no_token(token: str) -> None:
     with pytest.raises(Refused) as refused:
         parse_page("acme", 10, token, "", COLUMNS)

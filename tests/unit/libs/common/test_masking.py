@@ -44,7 +44,9 @@ def test_nothing_sensitive_is_left_in_a_whole_change() -> None:
 def _a_message_type() -> type[Message]:
     """Every shape a marked field can have: single, repeated, number, message, and inside a map."""
     field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="masking_test.proto", package="masking_test", syntax="proto3")
+    file = descriptor_pb2.FileDescriptorProto(
+        name="masking_test.proto", package="masking_test", syntax="proto3"
+    )
     leaf = file.message_type.add(name="Leaf")
     text = leaf.field.add(name="text", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
     text.options.debug_redact = True
@@ -56,11 +58,19 @@ def _a_message_type() -> type[Message]:
     entry.options.map_entry = True
     entry.field.add(name="key", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
     entry.field.add(
-        name="value", number=2, type=field.TYPE_MESSAGE, type_name=".masking_test.Leaf", label=field.LABEL_OPTIONAL
+        name="value",
+        number=2,
+        type=field.TYPE_MESSAGE,
+        type_name=".masking_test.Leaf",
+        label=field.LABEL_OPTIONAL,
     )
     for index, name in enumerate(("leaves", "hidden"), 1):
         added = tree.field.add(
-            name=name, number=index, type=field.TYPE_MESSAGE, type_name=".masking_test.Leaf", label=field.LABEL_REPEATED
+            name=name,
+            number=index,
+            type=field.TYPE_MESSAGE,
+            type_name=".masking_test.Leaf",
+            label=field.LABEL_REPEATED,
         )
         added.options.debug_redact = name == "hidden"
     tree.field.add(

@@ -137,7 +137,8 @@ def test_a_number_is_taken_exactly_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " 1", "1 ", "1_000", "١٢", "NaN", "Infinity", "0x10", "1e", "--1", "1,5", "1e-999999999", "9" * 41]
+    "text",
+    ["", " 1", "1 ", "1_000", "١٢", "NaN", "Infinity", "0x10", "1e", "--1", "1,5", "1e-999999999", "9" * 41],
 )
 def test_what_is_no_plain_number_is_refused(text: str) -> None:
     with pytest.raises(Refused):
@@ -171,7 +172,9 @@ def test_a_quantity_out_of_bounds_is_refused(text: str) -> None:
     assert refused.value.reason == "QUANTITY_INVALID"
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", 1), ("1e3", 1000), ("0.500000", "0.5"), ("999999999", 999999999)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", 1), ("1e3", 1000), ("0.500000", "0.5"), ("999999999", 999999999)]
+)
 def test_a_quantity_within_bounds_is_taken(text: str, value: str | int) -> None:
     assert parse_quantity(DecimalMessage(value=text), "q") == Decimal(value)
 

@@ -1,7 +1,7 @@
 """Nobody sets a field that somebody else owns; a refusal names the field and its owner."""
 
 import pytest
-from google.type.money_pb2 import Money
+from google.type.decimal_pb2 import Decimal
 from ordermesh.connector.v1 import change_pb2
 from ordermesh.order.v1 import order_pb2
 
@@ -10,7 +10,7 @@ from libs.common.ownership import field_owners, owner_of, refuse_output_only
 
 
 def test_what_the_caller_may_set_passes() -> None:
-    order = order_pb2.Order(sold_to=order_pb2.OrderParty(customer_id="cus_1"), currency_code="USD")
+    order = order_pb2.Order(sold_to=order_pb2.PartyRef(customer_id="cus_1"), currency_code="USD")
 
     refuse_output_only(order, "order")
 
@@ -27,15 +27,17 @@ def test_an_output_only_field_is_refused_with_its_path_and_owner() -> None:
 
 
 def test_every_violation_is_named_however_deep_it_lies() -> None:
-    order = order_pb2.Order(order_id="ord_1", lines=[order_pb2.OrderLine(sku="A"), order_pb2.OrderLine(sku="B")])
-    order.lines[1].amount.CopyFrom(Money(currency_code="USD", units=1))
+    order = order_pb2.Order(
+        order_id="ord_1", lines=[order_pb2.OrderLine(sku="A"), order_pb2.OrderLine(sku="B")]
+    )
+    order.lines[1].shipped_quantity.CopyFrom(Decimal(value="1"))
 
     with pytest.raises(Refused) as refused:
         refuse_output_only(order, "order")
 
     assert [violation.field for violation in refused.value.violations] == [
         "order.order_id",
-        "order.lines[1].amount",
+        "order.lines[1].shipped_quantity",
     ]
 
 

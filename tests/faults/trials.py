@@ -1,0 +1,52 @@
+"""All trials there are, and how one is run. Open it to add a fault."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from tests.faults.crashes import Crash, crashes
+from tests.faults.ground import Ground, NeverHappened
+from tests.faults.restarts import RollingRestart
+from tests.faults.stores import PostgresKilled, PostgresStopped, ValkeyFlushed, ValkeyStopped
+
+POSTGRES_AWAY_SECONDS = 30.0
+VALKEY_AWAY_SECONDS = 60.0
+
+
+class Trial(Protocol):
+    """A kind of fault."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def strike(self, ground: Ground, seed: int) -> None:
+        """Makes the trouble while orders are traded, and ends it. Raises NeverHappened."""
+
+
+def trials() -> Iterator[Trial]:
+    """The long selection."""
+    yield from crashes()
+    yield PostgresStopped(POSTGRES_AWAY_SECONDS)
+    yield PostgresKilled()
+    yield ValkeyFlushed()
+    yield ValkeyStopped(VALKEY_AWAY_SECONDS)
+    yield RollingRestart()
+
+
+def short_trials() -> Iterator[Trial]:
+    """The selection that every run of the tests makes."""
+    yield Crash("order", "after_deliver")
+    yield Crash("invoice", "before_commit")
+    yield Crash("customer", "after_commit")
+    yield PostgresStopped(2.0)
+    yield ValkeyStopped(0.0)
+    yield RollingRestart(("order", "connector-netsuite", "gateway"))
+
+
+async def try_out(trial: Trial, ground: Ground, seed: int) -> list[str]:
+    """Makes the trouble, waits until all is at rest, and tells every objection."""
+    said: list[str] = []
+    try:
+        await trial.strike(ground, seed)
+    except* NeverHappened as errors:
+        said += [str(error) for error in errors.exceptions]
+    return said + await ground.objections()

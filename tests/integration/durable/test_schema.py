@@ -1,0 +1,178 @@
+"""The tables are what `tables.py` says they are, and what is asked often is found without looking through everything."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from libs.common.durable import tables
+from libs.common.durable.claims import CLAIM
+from libs.common.durable.migrations import migrate
+from libs.common.durable.operations.queries import Operations
+from libs.common.durable.store import schema_of
+from libs.common.ids import new_id
+from libs.common.listing import parse_page
+from libs.common.testing.stores import Postgres
+from tests.integration.durable.world import World
+
+ROOT = Path(__file__).resolve().parents[3]
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("table", list(tables.METADATA.tables.values()), ids=lambda table: str(table.name))
+async def test_the_script_and_the_tables_agree(world: World, table: sa.Table) -> None:
+    engine = create_async_engine(world.postgres.url)
+    async with engine.connect() as connection:
+        found = await connection.run_sync(
+            lambda sync: sa.inspect(sync).get_columns(table.name, schema=schema_of(world.service))
+        )
+    await engine.dispose()
+
+    def kind(column_type: sa.types.TypeEngine[object]) -> str:
+        return str(column_type.compile(dialect=engine.dialect))
+
+    assert {column["name"]: kind(column["type"]) for column in found} == {
+        column.name: kind(column.type) for column in table.columns
+    }
+
+
+async def test_every_table_of_the_script_is_declared(world: World) -> None:
+    rows = await world.rows(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = $1", schema_of(world.service)
+    )
+
+    assert {row["table_name"] for row in rows} == {*tables.METADATA.tables, "notes"}
+
+
+async def test_migrations_may_start_at_once_and_again(postgres: Postgres) -> None:
+    location = ROOT / "services" / "order" / "migrations"
+    service = new_id("migrated")
+
+    await asyncio.gather(*(migrate(postgres.url, service, location) for _ in range(4)))
+    await migrate(postgres.url, service, location)
+
+    driver = await postgres.connect(service)
+    assert await driver.fetchval("SELECT count(*) FROM alembic_version") == 1
+    assert await driver.fetchval("SELECT count(*) FROM delivery") == 0
+    await driver.close()
+    await postgres.drop_schema(service)
+
+
+@pytest.fixture
+async def crowded(world: World) -> World:
+    """10,000 deliveries of 1,000 records and five targets: most delivered, some due, some parked."""
+    await world.execute(
+        "INSERT INTO event (event_id, tenant, type, subject, sequence, data, source_system, actor, correlation_id,"
+        " causation_id, traceparent, contract_version, occurred_time)"
+        " SELECT 'evt_' || n, 'tenant-' || n % 3, 'ordermesh.note.v1.NoteWritten', 'notes/' || n % 1000, n / 1000 + 1,"
+        " '', '', '', '', '', '', 'v1', $1 FROM generate_series(0, 9999) n",
+        NOW,
+    )
+    await world.execute(
+        "INSERT INTO delivery (tenant, event_id, target, subject, sequence, state, due_time, create_time)"
+        " SELECT tenant, event_id, 'stage:' || position % 5, subject, sequence,"
+        " CASE WHEN position % 97 = 0 THEN 'PARKED' WHEN position % 50 = 0 THEN 'RETRYING'"
+        " WHEN position % 30 = 0 THEN 'PENDING' ELSE 'DELIVERED' END, $1, $1 FROM event",
+        NOW,
+    )
+    await world.execute("ANALYZE")
+    return world
+
+
+async def plan_of(world: World, statement: str, *arguments: object) -> list[dict[str, object]]:
+    """All nodes of the plan that ran."""
+    async with world.unit.store.driver() as driver:
+        transaction = driver.transaction()
+        await transaction.start()
+        plans = await driver.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *arguments)
+        await transaction.rollback()
+    nodes: list[dict[str, object]] = []
+
+    def walk(node: dict[str, object]) -> None:
+        nodes.append(node)
+        children = node.get("Plans", [])
+        assert isinstance(children, list)
+        for child in children:
+            walk(child)
+
+    walk(plans[0]["Plan"])
+    return nodes
+
+
+def scanned(nodes: list[dict[str, object]], table: str) -> set[object]:
+    """How a table is looked through."""
+    return {
+        node["Node Type"]
+        for node in nodes
+        if node.get("Relation Name") == table and "Scan" in str(node["Node Type"])
+    }
+
+
+def indexes(nodes: list[dict[str, object]]) -> set[object]:
+    return {node["Index Name"] for node in nodes if "Index Name" in node}
+
+
+async def test_a_claim_finds_what_is_due_by_its_partial_indexes(crowded: World) -> None:
+    targets = [f"stage:{number}" for number in range(5)]
+
+    nodes = await plan_of(crowded, CLAIM, targets, [8] * 5, NOW, "lea_1", NOW)
+
+    assert {"delivery_due", "delivery_head"} <= indexes(nodes)
+    assert "Seq Scan" not in scanned(nodes, "delivery") | scanned(nodes, "event")
+
+
+async def test_a_claim_without_anything_due_looks_at_nothing(crowded: World) -> None:
+    await crowded.execute("UPDATE delivery SET state = 'DELIVERED' WHERE state <> 'PARKED'")
+    await crowded.execute("VACUUM ANALYZE delivery")
+
+    nodes = await plan_of(crowded, CLAIM, ["stage:0"], [8], NOW, "lea_1", NOW)
+
+    touched = nodes[0]["Shared Hit Blocks"]
+    assert isinstance(touched, int)
+    assert touched < 50
+
+
+async def test_the_exception_queue_is_read_by_its_index(crowded: World) -> None:
+    asked: list[tuple[str, tuple[object, ...]]] = []
+    store = crowded.unit.store
+
+    class Listening:
+        service = store.service
+
+        async def fetch(self, query: str, *arguments: object) -> list[object]:
+            asked.append((query, arguments))
+            return []
+
+    page = parse_page("tenant-1", 50, "", "", {})
+    await Operations(Listening()).exceptions("tenant-1", page)  # type: ignore[arg-type]
+    ((query, arguments),) = asked
+
+    nodes = await plan_of(crowded, query, *arguments)
+
+    assert "Seq Scan" not in scanned(nodes, "delivery")
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT * FROM event WHERE tenant = $1 AND subject = $2", "event_tenant_subject_sequence_key"),
+        ("SELECT * FROM delivery WHERE tenant = $1 AND subject = $2", "delivery_subject"),
+        ("SELECT * FROM audit WHERE tenant = $1 AND subject = $2 ORDER BY position", "audit_subject"),
+        ("SELECT * FROM link WHERE tenant = $1 AND record_id = $2", "link_record"),
+    ],
+)
+async def test_what_is_known_of_one_record_is_found_by_index(crowded: World, query: str, index: str) -> None:
+    await crowded.execute(
+        "INSERT INTO audit (tenant, subject, field, old_value, new_value, source_system, actor, rule, correlation_id,"
+        " occurred_time, hash) SELECT tenant, subject, '', '', '', '', '', '', '', $1, '' FROM event",
+        NOW,
+    )
+    await crowded.execute(
+        "INSERT INTO link SELECT tenant, 'erp', 'notes', event_id, subject, '', '' FROM event"
+    )
+    await crowded.execute("ANALYZE")
+
+    assert index in indexes(await plan_of(crowded, query, "tenant-1", "notes/7"))
