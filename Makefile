@@ -7,6 +7,7 @@
 PYTHON ?= python3
 ARGS ?=
 SEED ?= 0
+POINT ?=
 WORKERS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
@@ -58,8 +59,8 @@ sim: $(READY) ## Runs the simulation under a fake clock and faulty links: make s
 	@test -d tests/simulation || { echo "there is no simulation yet" >&2; exit 1; }
 	@ORDERMESH_SIM_SEED=$(SEED) $(PYTEST) tests/simulation $(ARGS)
 
-faults: $(READY) ## Kills processes and stores in the middle and looks for lost or doubled orders
-	@$(PYTEST) -m faults $(ARGS)
+faults: $(READY) ## Kills processes and stores in the middle and judges: make faults POINT=after_deliver SEED=3
+	@GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults --point '$(POINT)' $(if $(filter-out 0,$(SEED)),--seed $(SEED)) $(ARGS)
 
 format: $(READY) ## Formats Python and the contracts
 	@$(BIN)/ruff check --quiet --fix-only .

@@ -75,6 +75,7 @@ class Mesh:
         self._lock: IO[str] | None = None
         self._plan: Plan | None = None
         self._supervisor: Supervisor | None = None
+        self._postgres: Postgres | None = None
         self._urls = StoreUrls()
         self._log_watch: asyncio.Task[None] | None = None
 
@@ -148,6 +149,8 @@ class Mesh:
             self._log_watch.cancel()
         if self._supervisor is not None:
             await self._supervisor.stop_all()
+        if self._postgres is not None:
+            self._postgres.clear_up()
         if self._plan is not None:
             self._plan.release()
         if self._lock is not None:
@@ -185,7 +188,7 @@ class Mesh:
         A service spends longer on its imports than the database on its start, so nobody waits for anybody.
         """
         supervisor, environment = self.supervisor, self._around.inherited
-        postgres = Postgres(self.data.root) if self._around.needs_database else None
+        self._postgres = postgres = Postgres(self.data.root) if self._around.needs_database else None
         redis_port = self.plan.take_port().number if self._around.needs_redis else 0
         self._urls = StoreUrls(
             database=postgres.url if postgres else "",

@@ -15,7 +15,8 @@ from libs.common.topology import SERVICES
 
 DRAIN_SECONDS = "8"
 """Shorter than the supervisor's patience, so that a process ends by itself."""
-
+LEASE_SECONDS = "15"
+"""How long deliveries of a killed process stay held: nothing on one machine takes as long as a real vendor."""
 OVERLAP_SECONDS = "3"
 """A simulator shows a change at once; reading half a minute of changes again each second would only make heat."""
 FOLLOWING = frozenset({"order", "invoice"})
@@ -49,6 +50,7 @@ def common_environment(data: DataDir, stores: StoreUrls, around: Surroundings) -
         "ORDERMESH_ENVIRONMENT": "development",
         "ORDERMESH_LOG_LEVEL": "info",
         "ORDERMESH_DRAIN_SECONDS": DRAIN_SECONDS,
+        "ORDERMESH_LEASE_SECONDS": LEASE_SECONDS,
         "ORDERMESH_SEAL_KEY_FILE": str(keys.seal),
     }
     fixed = {

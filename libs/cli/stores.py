@@ -125,6 +125,12 @@ class Postgres:
             orphan_signal=signal.SIGINT,
         )
 
+    def clear_up(self) -> None:
+        """Takes the temporary folder away, once the server has ended."""
+        if self._socket_dir.parent != self._root:
+            with suppress(OSError):
+                self._socket_dir.rmdir()
+
     async def _accepts(self, environment: Mapping[str, str]) -> bool:
         """False while it recovers, although it takes connections then."""
         command = ["pg_isready", "-q", "-h", str(self._socket_dir)]

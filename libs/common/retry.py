@@ -54,7 +54,7 @@ def wait_before(attempt: int, policy: RetryPolicy, draw: float) -> timedelta:
     """
     doublings: int = 2 ** min(max(attempt - 2, 0), 30)
     ceiling = min(policy.wait_max, policy.wait_min * doublings)
-    return ceiling / 2 + (ceiling / 2) * draw
+    return ceiling * (0.5 + draw / 2)
 
 
 def decide(error: OrdermeshError, attempt: int, now: datetime, policy: RetryPolicy, draw: float) -> Decision:

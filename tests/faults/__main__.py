@@ -9,9 +9,11 @@ First the checker itself is put to the test: it must object to histories made by
 
 import argparse
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
 
+import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -43,10 +45,16 @@ def main() -> int:
     planted = options.point in PLANTED_BUGS
     console = Console(width=None if Console().is_terminal else 120)
     if options.list or not (chosen or planted):
-        console.print("\n".join([PLANTED_BUGS, *(trial.name for trial in trials())]), markup=False, highlight=False)
+        console.print(
+            "\n".join([PLANTED_BUGS, *(trial.name for trial in trials())]), markup=False, highlight=False
+        )
         return 0 if options.list else 2
     for name in [name for name in os.environ if name.startswith(MACHINE_SETTINGS)]:
         del os.environ[name]
+    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(
+        wrapper_class=silent
+    )  # the planted bugs run in this process, and what they log is no news
     return asyncio.run(_run(console, chosen, options.seed or SEEDS, planted=planted))
 
 
@@ -71,7 +79,11 @@ async def _check_the_checker(console: Console) -> bool:
             rules = await verdict_on(bug, worlds)
             caught = bug.rule in rules if bug.rule else not rules
             held = held and caught
-            said = "[green]as it must be" if caught else f"[red]passed: {', '.join(sorted(rules)) or 'no objection'}"
+            said = (
+                "[green]as it must be"
+                if caught
+                else f"[red]passed: {', '.join(sorted(rules)) or 'no objection'}"
+            )
             table.add_row(bug.name, bug.rule or "none", said)
     console.print(table)
     return held
@@ -113,12 +125,16 @@ async def _try_one(
     took = (ground.clock.now() - began).total_seconds()
     verdict = "sound" if not fresh else f"{len(fresh)} objections"
     bars.console.print(
-        f"{trial.name}, seed {seed}: {verdict} ({took:.1f} s)", style=None if not fresh else "red", highlight=False
+        f"{trial.name}, seed {seed}: {verdict} ({took:.1f} s)",
+        style=None if not fresh else "red",
+        highlight=False,
     )
     for each in fresh[:SHOWN_MAX]:
         bars.console.print(f"    {each}", style="red", markup=False, highlight=False)
     if fresh:
-        bars.console.print(f"    again: make faults POINT='{trial.name}' SEED={seed}", markup=False, highlight=False)
+        bars.console.print(
+            f"    again: make faults POINT='{trial.name}' SEED={seed}", markup=False, highlight=False
+        )
     bars.advance(bar)
     return fresh
 

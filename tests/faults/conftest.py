@@ -7,7 +7,7 @@ import pytest_asyncio
 from tests.faults.ground import Ground, open_ground
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ground() -> AsyncIterator[Ground]:
     async with open_ground() as ground:
         yield ground

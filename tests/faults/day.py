@@ -1,4 +1,4 @@
-"""One day of trade in a small world, with a lost reply and two processes at work. Open it to see what a bug is met by."""
+"""One day of trade in a small world: a lost reply, two processes at work. Open it to see what a bug is met by."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -85,7 +85,9 @@ async def _submit(world: World) -> AsyncIterator[Acknowledged]:
     stub = order_service_pb2_grpc.OrderServiceStub(await world.channel("order"))
     for key in ("key-1", "key-2", "key-1"):
         request = a_submission(customer_id=customer_id, key=key)
-        request.order.ClearField("source")  # a record of the sales system would give a repetition away by its link
+        request.order.ClearField(
+            "source"
+        )  # a record of the sales system would give a repetition away by its link
         answer = await stub.SubmitOrder(request)
         yield Acknowledged(key, answer.order_id)
 

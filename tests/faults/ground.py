@@ -21,8 +21,8 @@ from pathlib import Path
 import httpx
 
 from libs.cli.config import Surroundings, surroundings
-from libs.cli.demo.goods import DraftOrder, draw_goods
-from libs.cli.demo.submission import Parcel, Submitter, Tally, canonical_parcel, native_parcel
+from libs.cli.demo.goods import DraftOrder, Goods, draw_goods
+from libs.cli.demo.submission import Parcel, Submitter, canonical_parcel, native_parcel
 from libs.cli.demo.vendors import Vendor, load_crm, load_crm_orders, load_erp
 from libs.cli.demo.watch import Watcher
 from libs.cli.keys import Bearer
@@ -36,8 +36,8 @@ from tests.faults.batch import Batch
 from tests.faults.evidence import CRM, ERP, objections_of
 
 TENANT = "acme"
-LEASE_SECONDS = "8"
-"""What a dead process held is free again so soon: with the usual minute a run would mostly wait."""
+IMPATIENCE = {"ORDERMESH_LEASE_SECONDS": "8", "ORDERMESH_INGEST_SECONDS": "1"}
+"""What a dead process held is free again so soon, and feeds are read so often; else a run would mostly wait."""
 COMPANIES, ARTICLES = 8, 16
 PAUSE = timedelta(milliseconds=300)
 CALLS_MAX = 32
@@ -45,6 +45,7 @@ REST_LIMIT = timedelta(seconds=90)
 LINK_LIMIT = timedelta(seconds=40)
 BACK_LIMIT = timedelta(seconds=40)
 SHOWN_MAX = 3
+CALM_SECONDS = 10.0
 
 
 class NeverHappened(Exception):
@@ -63,7 +64,7 @@ async def open_ground() -> AsyncIterator["Ground"]:
 
 
 def _impatient(around: Surroundings) -> Surroundings:
-    return replace(around, inherited={**around.inherited, "ORDERMESH_LEASE_SECONDS": LEASE_SECONDS})
+    return replace(around, inherited={**around.inherited, **IMPATIENCE})
 
 
 class Ground:
@@ -81,7 +82,7 @@ class Ground:
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> "Ground":
-        plain = await self._open.enter_async_context(httpx.AsyncClient(trust_env=False))
+        self._plain = plain = await self._open.enter_async_context(httpx.AsyncClient(trust_env=False))
         urls = self.mesh.plan.simulator_urls
         self.erp, self.crm = Vendor(plain, urls[ERP]), Vendor(plain, urls[CRM])
         host = Postgres(self.mesh.data.root).url.partition("?host=")[2]
@@ -90,6 +91,7 @@ class Ground:
         self.seller.event_hooks = {"response": [self._note]}
         viewer = await self._client(Bearer(TENANT, "", ("support_viewer",), "faults"))
         self.watcher = Watcher(viewer, self.clock)
+        await self._load(draw_goods(0, 1, companies=COMPANIES, articles=ARTICLES))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -114,11 +116,9 @@ class Ground:
 
     async def draw(self, seed: int, count: int) -> Batch:
         """Orders of this seed. Its customers and products are in both systems and linked, at the prices of the seed."""
-        goods = draw_goods(seed, count + 1, new_id("run")[-8:], companies=COMPANIES, articles=ARTICLES)
-        await load_erp(self.erp, goods.companies, goods.articles)
-        accounts = await load_crm(self.crm, goods.companies, goods.articles)
-        for kind, wanted in (("customers", COMPANIES), ("products", ARTICLES)):
-            await self.until(f"{kind} are linked", lambda k=kind, w=wanted: self._are_linked(k, w), LINK_LIMIT)
+        tag = new_id("run")[-8:]
+        goods = draw_goods(seed, count + 1, tag, companies=COMPANIES, articles=ARTICLES)
+        accounts = await self._load(goods)
         orders = [order for order in goods.orders if order is not goods.refused]
         natives = [order for order in orders if order.native]
         crm_ids = await load_crm_orders(self.crm, natives, self.clock.now().date())
@@ -126,8 +126,18 @@ class Ground:
         self.batches.append(batch)
         return batch
 
-    async def _are_linked(self, kind: str, wanted: int) -> bool:
-        return await self.watcher.linked(kind, (ERP, CRM)) >= wanted
+    async def _load(self, goods: Goods) -> dict[str, str]:
+        """Customers and products at this seed's names and prices; the CRM's account by company key."""
+        await load_erp(self.erp, goods.companies, goods.articles)
+        accounts = await load_crm(self.crm, goods.companies, goods.articles)
+        await self.until("customers and products are known", self._all_known, LINK_LIMIT)
+        return accounts
+
+    async def _all_known(self) -> bool:
+        """Linked in both systems, and told to the order service."""
+        wanted = {"customers": COMPANIES, "products": ARTICLES}
+        linked = [await self.watcher.linked(kind, (ERP, CRM)) >= wanted[kind] for kind in wanted]
+        return all(linked) and await self.tables.known_to_orders(CRM) == (COMPANIES, ARTICLES)
 
     async def _wrap(self, order: DraftOrder, accounts: dict[str, str], crm_ids: dict[str, str]) -> Parcel:
         if order.native:
@@ -146,6 +156,11 @@ class Ground:
     async def advance(self, order_ids: Sequence[str]) -> None:
         """The ERP's people ship, bill and get paid what they have of these orders."""
         await self.erp.advance({"to": "paid", "orders": list(order_ids)})
+
+    async def calm_vendors(self) -> None:
+        """Switches every fault of both vendors off."""
+        for url in (self.mesh.plan.simulator_urls[ERP], self.mesh.plan.simulator_urls[CRM]):
+            (await self._plain.delete(f"{url}/_sim/faults", timeout=CALM_SECONDS)).raise_for_status()
 
     # Waiting
 
@@ -192,7 +207,18 @@ class Ground:
             raise NeverHappened(f"{error}; left: {', '.join((left + waiting)[:SHOWN_MAX])}") from error
 
     async def objections(self) -> list[str]:
-        """What the ledgers and tables say against everything that happened so far, once it has come to rest."""
+        """What ledgers and tables say against everything that happened so far, once it has come to rest.
+
+        A change that a feed brings while the evidence is taken is no contradiction, so an objection must last.
+        """
+        deadline = self.clock.now() + REST_LIMIT
+        while True:
+            said = await self._objections_now()
+            if not said or self.clock.now() >= deadline:
+                return said
+            await self.pause()
+
+    async def _objections_now(self) -> list[str]:
         said = []
         try:
             await self.rest()

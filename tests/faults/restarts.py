@@ -50,7 +50,9 @@ class RollingRestart:
                 rolled.set()
         odd = ground.answers.keys() - ALLOWED
         if odd or ground.unadvised:
-            raise NeverHappened(f"callers were told {sorted(odd)}, {ground.unadvised} times without Retry-After")
+            raise NeverHappened(
+                f"callers were told {sorted(odd)}, {ground.unadvised} times without Retry-After"
+            )
 
 
 async def _load(ground: Ground, seed: int, rolled: asyncio.Event) -> None:

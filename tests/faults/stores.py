@@ -114,7 +114,9 @@ class ValkeyStopped:
             async with orders_coming_in(ground, seed):
                 await ground.mesh.stop_store(REDIS)
             batch = ground.batches[-1]
-            await ground.until("orders are posted without Valkey", lambda: _posted(ground, batch.order_ids), TOLD_LIMIT)
+            await ground.until(
+                "orders are posted without Valkey", lambda: _posted(ground, batch.order_ids), TOLD_LIMIT
+            )
             await ground.clock.wait(asyncio.Event(), timedelta(seconds=self.seconds))
         finally:
             ground.mesh.start_store(REDIS)

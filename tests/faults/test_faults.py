@@ -9,7 +9,7 @@ from tests.faults.ground import Ground
 from tests.faults.trials import Trial, short_trials, try_out
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(150),
     pytest.mark.faults,
     pytest.mark.slow,
@@ -17,6 +17,6 @@ pytestmark = [
 SEED = 1
 
 
-@pytest.mark.parametrize("trial", short_trials(), ids=lambda trial: trial.name)
+@pytest.mark.parametrize("trial", list(short_trials()), ids=lambda trial: trial.name)
 async def test_nothing_is_lost_doubled_or_turned_back(trial: Trial, ground: Ground) -> None:
     assert await try_out(trial, ground, SEED) == []

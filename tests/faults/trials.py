@@ -7,6 +7,7 @@ from tests.faults.crashes import Crash, crashes
 from tests.faults.ground import Ground, NeverHappened
 from tests.faults.restarts import RollingRestart
 from tests.faults.stores import PostgresKilled, PostgresStopped, ValkeyFlushed, ValkeyStopped
+from tests.faults.vendors import vendor_troubles
 
 POSTGRES_AWAY_SECONDS = 30.0
 VALKEY_AWAY_SECONDS = 60.0
@@ -30,6 +31,7 @@ def trials() -> Iterator[Trial]:
     yield ValkeyFlushed()
     yield ValkeyStopped(VALKEY_AWAY_SECONDS)
     yield RollingRestart()
+    yield from vendor_troubles()
 
 
 def short_trials() -> Iterator[Trial]:

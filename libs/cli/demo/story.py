@@ -119,10 +119,14 @@ class Story:
             stop = order.standstill
             return f"{order_id} {order.state_name}: {stop.reason}, owner {plain(stop.owner)}: {stop.detail}"
         (lineage,) = await self.watcher.lineages([order_id])
-        waiting = [each for each in lineage.deliveries if not each.state.endswith("_DELIVERED")]
+        waiting = [
+            each
+            for each in lineage.deliveries
+            if each.target != "stream" and not each.state.endswith("_DELIVERED")
+        ]
         told = ", ".join(f"{each.target} {each.state.removeprefix('DELIVERY_STATE_')}" for each in waiting)
-        last = lineage.attempts[-1] if lineage.attempts else None
-        tried = f"; last attempt {last.outcome} {last.reason}" if last else ""
+        failed = [each for each in lineage.attempts if each.reason]
+        tried = f"; last failure {failed[-1].reason}, {failed[-1].outcome}" if failed else ""
         return f"{order_id} {order.state_name}: waits for {told or 'the ERP'}{tried}"
 
     async def prove(self) -> Verdict:

@@ -31,11 +31,11 @@ WITH due AS (
         WHERE d.target = lane.target
           AND d.state IN ('PENDING', 'RETRYING', 'IN_DOUBT')
           AND d.due_time <= $3
-          AND NOT EXISTS (
-              SELECT FROM delivery p
+          AND d.sequence = (
+              SELECT p.sequence FROM delivery p
               WHERE p.tenant = d.tenant AND p.target = d.target AND p.subject = d.subject
-                AND p.sequence < d.sequence
-                AND p.state IN ('PENDING', 'RETRYING', 'IN_DOUBT', 'PARKED'))
+                AND p.state IN ('PENDING', 'RETRYING', 'IN_DOUBT', 'PARKED')
+              ORDER BY p.sequence LIMIT 1)
         ORDER BY d.due_time, d.delivery_id
         LIMIT lane.free
         FOR UPDATE OF d SKIP LOCKED
@@ -75,7 +75,22 @@ UPDATE delivery SET lease_id = NULL, due_time = $3, attempt = attempt - 1
 WHERE delivery_id = ANY($1::bigint[]) AND lease_id = $2
 """
 
+SET_BACK = """
+UPDATE delivery SET due_time = $3
+WHERE delivery_id IN (
+    SELECT d.delivery_id FROM delivery d
+    WHERE d.target = ANY($1::text[]) AND d.state = 'PENDING' AND d.due_time <= $2 AND d.lease_id IS NULL
+      AND EXISTS (
+          SELECT FROM delivery p
+          WHERE p.tenant = d.tenant AND p.target = d.target AND p.subject = d.subject
+            AND p.sequence < d.sequence AND p.state = 'PARKED')
+    LIMIT $4
+    FOR UPDATE OF d SKIP LOCKED)
+"""
+
 DETAIL_MAX = 2000
+SET_BACK_SPAN = timedelta(minutes=5)
+SET_BACK_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +167,15 @@ async def hand_back(
 ) -> None:
     """Gives claimed deliveries back that were not tried."""
     await driver.execute(HAND_BACK, list(delivery_ids), lease_id, now)
+
+
+async def set_back(driver: asyncpg.Connection, targets: Sequence[str], now: datetime) -> bool:
+    """Puts off what waits behind a parked delivery, so that no claim looks through it again and again.
+
+    Whoever unparks the delivery makes its followers due. False when there may be more to put off.
+    """
+    status: str = await driver.execute(SET_BACK, list(targets), now, now + SET_BACK_SPAN, SET_BACK_MAX)
+    return int(status.rsplit(" ", 1)[1]) < SET_BACK_MAX
 
 
 def attempt_row(tried: Tried, verdict: Verdict, evidence: Evidence, sealer: Sealer) -> Row:

@@ -28,8 +28,8 @@ def create_core(version: str) -> None:
 def statements_of(script: str) -> list[str]:
     """Statements of a script in which each ends with a semicolon at the end of a line."""
     lines = [line.split("--")[0].rstrip() for line in script.splitlines()]
-    text = "\n".join(line for line in lines if line)
-    return [statement.strip() for statement in text.split(";\n") if statement.strip(" \n;")]
+    text = "".join(f"{line}\n" for line in lines if line)
+    return [statement.strip() for statement in text.split(";\n") if statement.strip()]
 
 
 async def migrate(database_url: str, service: str, location: Path) -> None:

@@ -37,6 +37,7 @@ LEASE_REST = timedelta(seconds=5)
 """Left of the lease when a try is broken off, so that it is over before somebody else may begin."""
 POLL = timedelta(milliseconds=500)
 AFTER_FAULT = timedelta(seconds=1)
+SET_BACK_EVERY = timedelta(seconds=10)
 SETTLE_MAX = 128
 UNSETTLED_MAX = 1024
 """Tries that may wait to be settled before no more are begun."""
@@ -87,7 +88,11 @@ class Relay(Generic[T]):
     async def run(self, stop: asyncio.Event) -> None:
         """Delivers until `stop`, then lets what is under way end."""
         trying: set[asyncio.Task[None]] = set()
-        companions = {asyncio.create_task(self._settle_finished()), asyncio.create_task(self._ring_at(stop))}
+        companions = {
+            asyncio.create_task(self._settle_finished()),
+            asyncio.create_task(self._ring_at(stop)),
+            asyncio.create_task(self._set_back(stop)),
+        }
         try:
             while not stop.is_set():
                 self.bell.clear()
@@ -113,6 +118,18 @@ class Relay(Generic[T]):
     async def _ring_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
         self.bell.set()
+
+    async def _set_back(self, stop: asyncio.Event) -> None:
+        """Keeps what waits behind parked deliveries out of the way, now and every few seconds."""
+        while not stop.is_set():
+            done = True
+            try:
+                async with self._unit.store.driver() as driver:
+                    done = await claims.set_back(driver, list(self.lanes), self._clock.now())
+            except Exception as error:  # noqa: BLE001  (an outermost loop; the next round may succeed)
+                LOG.info("not_set_back", cause=type(error).__name__)
+            if done:
+                await self._clock.wait(stop, SET_BACK_EVERY)
 
     async def run_once(self) -> int:
         """Claims what is due, tries it, settles it; the number of deliveries tried."""

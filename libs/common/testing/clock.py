@@ -12,7 +12,7 @@ class FakeClock:
     def __init__(self, start: datetime = START) -> None:
         self._now = start
         self._waiters: dict[asyncio.Future[None], datetime] = {}
-        self._someone_waits = asyncio.Event()
+        self._came = asyncio.Event()
 
     def now(self) -> datetime:
         return self._now
@@ -31,19 +31,19 @@ class FakeClock:
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         rung = asyncio.create_task(_ring_of(event))
         self._waiters[passed] = self._now + limit
-        self._someone_waits.set()
+        self._came.set()
         try:
             await asyncio.wait({passed, rung}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             rung.cancel()
             del self._waiters[passed]
-            if not self._waiters:
-                self._someone_waits.clear()
         return event.is_set()
 
-    async def someone_waits(self) -> None:
-        """Returns once somebody waits: a loop under test has come to rest."""
-        await self._someone_waits.wait()
+    async def someone_waits(self, at_most: timedelta = timedelta.max) -> None:
+        """Returns once somebody waits, for no longer than `at_most`: a loop under test has come to rest."""
+        while self.due_in is None or self.due_in > at_most:
+            self._came.clear()
+            await self._came.wait()
 
     @property
     def due_in(self) -> timedelta | None:

@@ -19,7 +19,8 @@ READ_SECONDS = 30.0
 _ORDERS = """
 SELECT o.record_id, o.state, o.audit_hash, (o.record->>'sequence')::bigint AS sequence,
        coalesce(l.external_id, '') AS erp_external_id
-FROM orders o LEFT JOIN link l ON l.tenant = o.tenant AND l.record_id = o.record_id AND l.system = $1 AND l.kind = 'orders'
+FROM orders o
+LEFT JOIN link l ON l.tenant = o.tenant AND l.record_id = o.record_id AND l.system = $1 AND l.kind = 'orders'
 ORDER BY o.record_id
 """
 
@@ -34,7 +35,7 @@ class Tables:
     services: Sequence[str] = SERVICES
 
     async def history(self, erp: str) -> History:
-        """Orders with events, deliveries and audit of all services, each service at one moment. erp: name of the ERP."""
+        """Orders, and events, deliveries and audit of all services, each at one moment. erp: name of the ERP."""
         found = History()
         for service in self.services:
             found = await self._add(found, service, erp)
@@ -51,7 +52,8 @@ class Tables:
             finally:
                 await driver.close()
             said += [
-                f"{row['subject']} {row['state']} for {row['target']} {row['reason']}".rstrip() for row in rows
+                f"{row['subject']} {row['state']} for {row['target']} {row['reason']}".rstrip()
+                for row in rows
             ]
         return said
 
@@ -63,6 +65,17 @@ class Tables:
         finally:
             await driver.close()
         return {row["record_id"]: row["state"] for row in rows}
+
+    async def known_to_orders(self, crm: str) -> tuple[int, int]:
+        """Customers under their id in the CRM, and products, that the order service has copies of."""
+        query = "SELECT count(*) FROM reference WHERE name LIKE $1"
+        driver = await self._connect("order")
+        try:
+            customers = await driver.fetchval(query, f"customer/{crm}/%", timeout=READ_SECONDS)
+            products = await driver.fetchval(query, "product/%", timeout=READ_SECONDS)
+        finally:
+            await driver.close()
+        return customers, products
 
     async def _add(self, history: History, service: str, erp: str) -> History:
         driver = await self._connect(service)

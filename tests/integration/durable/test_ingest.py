@@ -18,7 +18,7 @@ from libs.common.durable.unit import Unit
 from libs.common.errors import NotDone, OutcomeUnknown, Refused
 from libs.common.testing.faults import DatabaseLink, Fault, MemorySystem
 from libs.common.testing.records import ChangeNote, NoteTx, WriteNote, change_note, write_note
-from tests.integration.durable.world import World
+from tests.integration.durable.world import World, until, until_set
 
 INTAKE = "intake:erp"
 EVERY = timedelta(seconds=5)
@@ -335,6 +335,21 @@ async def test_a_page_taken_in_one_by_one_is_read_again_when_the_process_dies_on
         assert await world.count("delivery") == before[1] + 1
 
 
+async def test_a_page_taken_in_one_by_one_is_left_alone_once_somebody_else_has_taken_it_in(
+    inward: Inward,
+) -> None:
+    inward.says(a_change("1", "one"), a_change("2", "breaks the transaction"))
+    slow = inward.new_ingest(inward.world.new_unit())
+    page = await slow._read(inward.feed)
+    await inward.read()
+    calls = inward.take_in.calls
+
+    with pytest.raises(Raced):
+        await slow._commit_one_by_one(inward.feed, page)
+
+    assert inward.take_in.calls == calls
+
+
 async def test_a_change_that_was_set_aside_is_tried_again_as_the_system_s_own(inward: Inward) -> None:
     inward.says(a_change("1", "bad"))
     inward.take_in.failing["bad"] = NotDone("REFERENCE_UNKNOWN")
@@ -478,8 +493,8 @@ async def test_a_bell_shortens_the_wait(inward: Inward) -> None:
         await inward.world.clock.someone_waits()
         inward.says(a_change("1", "one"))
         inward.ingest.bells[inward.feed].set()
-        while await inward.texts() != ["one"]:
-            await asyncio.sleep(0)
+        await until(inward.texts)
+        assert await inward.texts() == ["one"]
 
 
 async def test_stopping_takes_no_time_however_long_the_loop_would_wait(inward: Inward) -> None:
@@ -516,8 +531,7 @@ async def test_a_feed_that_fails_is_noted_and_left_alone_longer_and_longer(
             rows = await inward.world.rows("SELECT reason FROM cursor")
             assert rows == [{"reason": reason}]
             clock.advance(waits[-1] or timedelta(0))
-            while clock.due_in is not None:
-                await asyncio.sleep(0)
+            await until_set(lambda: clock.due_in is None)
         await clock.someone_waits()
         assert clock.due_in == EVERY
 
@@ -549,5 +563,5 @@ async def test_a_feed_that_fails_does_not_delay_another(inward: Inward) -> None:
     ingest = Ingest(inward.world.unit, [broken, inward.feed], inward.take_in, clock=inward.world.clock)
 
     async with running(ingest):
-        while await inward.texts() != ["one"]:
-            await asyncio.sleep(0)
+        await until(inward.texts)
+        assert await inward.texts() == ["one"]

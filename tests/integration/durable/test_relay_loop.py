@@ -1,4 +1,4 @@
-"""The relay as a loop: lanes that hold up nobody else, a breaker that spends no attempts, and an end that loses nothing."""
+"""The relay as a loop: lanes that hold up nobody else, a breaker that spends no attempts, an end that loses nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,19 +6,24 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 
+from libs.common.durable import claims
 from libs.common.durable import relay as relay_module
 from libs.common.durable.lanes import OPEN_AFTER_FAILURES, OPEN_MIN, LanePolicy
 from libs.common.durable.model import Delivered, Delivery, Outcome
+from libs.common.durable.operations.commands import Replay, replay_exception
 from libs.common.durable.relay import AFTER_FAULT, POLL, Relay
-from libs.common.errors import NotDone, OrdermeshError
+from libs.common.durable.unit import Handler
+from libs.common.errors import NotDone, OrdermeshError, Refused
 from libs.common.retry import RetryPolicy
 from libs.common.testing.faults import DatabaseLink, MemorySystem
-from libs.common.testing.records import NoteTx
-from tests.integration.durable.world import ERP, Recorder, World, connector_target
+from libs.common.testing.records import NoteTx, a_key
+from tests.integration.durable.world import ERP, Recorder, World, connector_target, until, until_set
 
 STAGE = "stage:next"
 OTHER = "stage:other"
+WAITING_FOR_A_LOCK = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = $1"
 SOON = 5.0
 """Seconds within which what has to happen happens, on the slowest machine."""
 
@@ -79,9 +84,13 @@ async def running(relay: Relay[NoteTx]) -> AsyncIterator[asyncio.Event]:
 
 async def at_rest(world: World, relay: Relay[NoteTx]) -> None:
     """Until the loop waits with nothing under way; then time goes by one poll."""
-    await world.clock.someone_waits()
+    await world.clock.someone_waits(AFTER_FAULT)
     world.clock.advance(POLL)
     await asyncio.sleep(0)
+
+
+async def all_delivered(world: World) -> bool:
+    return set(await world.states()) == {"DELIVERED"}
 
 
 async def drained(relay: Relay[NoteTx]) -> int:
@@ -101,7 +110,7 @@ async def test_no_more_than_its_bound_runs_at_once_in_a_lane(world: World) -> No
 
     async with running(relay):
         await gate.wait_for(3)
-        await world.clock.someone_waits()
+        await world.clock.someone_waits(AFTER_FAULT)
         assert gate.in_flight == 3
         gate.open.set()
         await gate.wait_for(7)
@@ -195,6 +204,54 @@ async def test_a_success_under_way_does_not_end_a_pause(world: World) -> None:
     assert await relay.run_once() == 2
 
 
+async def test_what_waits_behind_a_parked_delivery_is_put_off_and_due_again_with_it(world: World) -> None:
+    """However much waits, no claim looks through it again and again."""
+    stuck = await world.write("0", STAGE)
+    for number in range(3):
+        await world.change(stuck, str(number))
+    free = await world.write("1", STAGE)
+    target = Recorder(Refused("CREDIT_HOLD"))
+    relay = world.new_relay({STAGE: target}, policy=LanePolicy(concurrency_max=1))
+    assert await relay.run_once() == 1
+
+    async with running(relay):
+        await until_set(lambda: len(target.seen) == 2)
+        await until(lambda: put_off(world, 3))
+    assert target.seen[-1] == f"notes/{free}#1"
+
+    row = await world.delivery(f"notes/{stuck}")
+    await act_on(world, Replay(int(str(row["delivery_id"])), "", ""), replay_exception)
+    assert await drained(relay) == 4
+    assert await world.states() == ["DELIVERED"] * 5
+
+
+async def test_what_was_put_off_is_looked_at_again_in_the_end(world: World) -> None:
+    """Even when the parked delivery was mended behind everybody's back."""
+    stuck = await world.write("0", STAGE)
+    await world.change(stuck, "1")
+    relay = world.new_relay({STAGE: Recorder(Refused("CREDIT_HOLD"))})
+    await relay.run_once()
+    async with world.unit.store.driver() as driver:
+        assert await claims.set_back(driver, [STAGE], world.clock.now())
+
+    await world.execute("UPDATE delivery SET state = 'DISCARDED' WHERE state = 'PARKED'")
+    assert await relay.run_once() == 0
+    world.clock.advance(claims.SET_BACK_SPAN)
+    assert await relay.run_once() == 1
+
+
+async def put_off(world: World, count: int) -> bool:
+    rows = await world.rows("SELECT 1 FROM delivery WHERE due_time > $1", world.clock.now())
+    return len(rows) == count
+
+
+async def act_on(world: World, command: object, act: Handler[NoteTx, object]) -> None:
+    def render(row: object) -> StringValue:
+        return StringValue()
+
+    await world.unit.run_once(act, command, render, a_key(repr(command)))
+
+
 # The loop -----------------------------------------------------------------------------------------------
 
 
@@ -203,11 +260,10 @@ async def test_a_bell_starts_what_is_due_at_once(world: World) -> None:
     relay = world.new_relay({STAGE: target})
 
     async with running(relay):
-        await world.clock.someone_waits()
+        await world.clock.someone_waits(AFTER_FAULT)
         await world.write("x", STAGE)
         relay.bell.set()
-        while not target.seen:
-            await asyncio.sleep(0)
+        await until_set(lambda: target.seen)
 
 
 async def test_without_a_bell_what_is_due_starts_at_the_next_poll(world: World) -> None:
@@ -215,12 +271,11 @@ async def test_without_a_bell_what_is_due_starts_at_the_next_poll(world: World) 
     relay = world.new_relay({STAGE: target})
 
     async with running(relay):
-        await world.clock.someone_waits()
+        await world.clock.someone_waits(AFTER_FAULT)
         await world.write("x", STAGE)
         assert world.clock.due_in == POLL
         world.clock.advance(POLL)
-        while not target.seen:
-            await asyncio.sleep(0)
+        await until_set(lambda: target.seen)
 
 
 async def test_stopping_lets_what_is_under_way_end_and_settles_it(world: World) -> None:
@@ -242,7 +297,7 @@ async def test_stopping_an_idle_loop_takes_no_time(world: World) -> None:
     relay = world.new_relay({STAGE: Recorder()})
 
     async with running(relay):
-        await world.clock.someone_waits()
+        await world.clock.someone_waits(AFTER_FAULT)
 
 
 async def test_what_is_claimed_while_stopping_is_handed_back_untried(world: World) -> None:
@@ -256,11 +311,7 @@ async def test_what_is_claimed_while_stopping_is_handed_back_untried(world: Worl
         await transaction.start()
         await driver.execute("LOCK TABLE delivery")
         task = asyncio.create_task(relay.run(stop))
-        while not await world.rows(
-            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = $1",
-            f"ordermesh-{world.service}",
-        ):
-            await asyncio.sleep(0)
+        await until(lambda: world.rows(WAITING_FOR_A_LOCK, f"ordermesh-{world.service}"))
         stop.set()
         await transaction.rollback()
     async with asyncio.timeout(SOON):
@@ -295,7 +346,7 @@ async def test_the_loop_goes_on_when_the_database_was_away(world: World) -> None
         await world.write("x", STAGE)
 
         async with running(relay):
-            await world.clock.someone_waits()
+            await world.clock.someone_waits(AFTER_FAULT)
             assert world.clock.due_in == AFTER_FAULT
             await link.mend()
             world.clock.advance(AFTER_FAULT)
@@ -314,7 +365,7 @@ async def test_the_loop_goes_on_when_a_table_was_away(world: World) -> None:
     await world.execute("ALTER TABLE delivery RENAME TO away")
 
     async with running(relay):
-        await world.clock.someone_waits()
+        await world.clock.someone_waits(AFTER_FAULT)
         await world.execute("ALTER TABLE away RENAME TO delivery")
         world.clock.advance(AFTER_FAULT)
         while not target.seen:
@@ -330,8 +381,7 @@ async def test_what_was_delivered_while_the_database_went_away_is_asked_about_la
             await system.arrived.wait()
             await link.cut()
             system.gate.set()  # type: ignore[union-attr]
-            while not system.documents:
-                await asyncio.sleep(0)
+            await until_set(lambda: system.documents)
         await world.close()
 
     assert await world.states() == ["PENDING"]
@@ -359,8 +409,7 @@ async def test_many_deliveries_flow_through_the_loop_once_each_and_in_order(worl
     relay = world.new_relay(targets)
 
     async with running(relay):
-        while await world.rows("SELECT 1 FROM delivery WHERE state <> 'DELIVERED' LIMIT 1"):
-            await asyncio.sleep(0)
+        await until(lambda: all_delivered(world))
 
     for target in targets.values():
         assert sorted(target.seen) == sorted(f"notes/{note_id}#1" for note_id in ids)

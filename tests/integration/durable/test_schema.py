@@ -1,4 +1,4 @@
-"""The tables are what `tables.py` says they are, and what is asked often is found without looking through everything."""
+"""The tables are what `tables.py` says they are; what is asked often is found without looking through everything."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.common.durable import tables
-from libs.common.durable.claims import CLAIM
+from libs.common.durable.claims import CLAIM, set_back
 from libs.common.durable.migrations import migrate
 from libs.common.durable.operations.queries import Operations
 from libs.common.durable.store import schema_of
@@ -133,6 +133,38 @@ async def test_a_claim_without_anything_due_looks_at_nothing(crowded: World) -> 
     touched = nodes[0]["Shared Hit Blocks"]
     assert isinstance(touched, int)
     assert touched < 50
+
+
+async def test_a_claim_takes_no_longer_the_more_waits_behind_one_record(crowded: World) -> None:
+    """One look into the index for each delivery that is due, however many there are of one record."""
+    await crowded.execute(
+        "UPDATE delivery SET subject = 'notes/1', sequence = delivery_id, state = 'PENDING', target = 'stage:0',"
+        " tenant = 'tenant-1'"
+    )
+    await crowded.execute("UPDATE delivery SET state = 'PARKED' WHERE delivery_id = 1")
+    await crowded.execute("ANALYZE")
+
+    nodes = await plan_of(crowded, CLAIM, ["stage:0"], [8], NOW, "lea_1", NOW)
+
+    assert not {"Hash Join", "Merge Join"} & {
+        node["Node Type"] for node in nodes if node.get("Join Type") == "Anti"
+    }
+    touched = nodes[0]["Shared Hit Blocks"]
+    assert isinstance(touched, int)
+    assert touched < 10_000 * 10
+
+
+async def test_a_claim_does_not_look_at_what_was_put_off(crowded: World) -> None:
+    await crowded.execute("UPDATE delivery SET state = CASE sequence WHEN 1 THEN 'PARKED' ELSE 'PENDING' END")
+    async with crowded.unit.store.driver() as driver:
+        assert await set_back(driver, [f"stage:{number}" for number in range(5)], NOW)
+    await crowded.execute("VACUUM ANALYZE delivery")
+
+    nodes = await plan_of(crowded, CLAIM, ["stage:0"], [8], NOW, "lea_1", NOW)
+
+    touched = nodes[0]["Shared Hit Blocks"]
+    assert isinstance(touched, int)
+    assert touched < 500
 
 
 async def test_the_exception_queue_is_read_by_its_index(crowded: World) -> None:

@@ -26,7 +26,7 @@ from libs.common.testing.records import (
     render_note,
     write_note,
 )
-from tests.integration.durable.world import World
+from tests.integration.durable.world import World, until
 
 EMPTY = dict.fromkeys(("idempotency", "notes", "event", "delivery", "audit", "link"), 0)
 FULL = {**dict.fromkeys(EMPTY, 1), "delivery": 2}
@@ -102,7 +102,7 @@ async def test_many_who_wait_learn_together_that_the_database_is_away(
 async def test_the_connection_may_be_lost_at_any_message(
     world: World, link: DatabaseLink, unit: Unit[NoteTx]
 ) -> None:
-    """Cut before the first, the second, … message of a command: all or nothing each time, and a repeat makes it whole."""
+    """Cut before the first, the second, … message of a command: all or nothing, and a repeat makes it whole."""
     outcomes: list[str] = []
     for messages in range(MESSAGES_MAX):
         before = await world.count("notes")
@@ -123,7 +123,6 @@ async def test_the_connection_may_be_lost_at_any_message(
         assert await world.count("notes") == before + 1
         if not was_cut:
             break
-    print("outcomes by message:", outcomes)
     assert outcomes[-1] == "done"
     assert outcomes.count("OutcomeUnknown") == 1
     assert outcomes.count("NotDone") == len(outcomes) - 2 >= 8
@@ -194,13 +193,15 @@ async def test_connections_that_were_closed_while_idle_fail_nobody(world: World)
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1",
         f"ordermesh-{world.service}",
     )
-    while await world.rows(
-        "SELECT 1 FROM pg_stat_activity WHERE application_name = $1", f"ordermesh-{world.service}"
-    ):
-        await asyncio.sleep(0)
+    await until(lambda: nobody_connected(world))
 
     await write(unit)
     await asyncio.gather(*(unit.store.fetch("SELECT pg_sleep(0.02)") for _ in range(3)))
+
+
+async def nobody_connected(world: World) -> bool:
+    connected = "SELECT 1 FROM pg_stat_activity WHERE application_name = $1"
+    return not await world.rows(connected, f"ordermesh-{world.service}")
 
 
 async def test_a_cancelled_commit_leaves_no_transaction_behind_in_the_pool(world: World) -> None:
@@ -231,10 +232,13 @@ async def test_a_cancelled_commit_leaves_no_transaction_behind_in_the_pool(world
 async def test_a_transaction_left_open_is_never_handed_to_the_next(world: World) -> None:
     store = world.new_unit(pool_max=1).store
 
-    with pytest.raises(RuntimeError):
+    async def leave_a_transaction_open() -> None:
         async with store.driver() as driver:
             await driver.execute("BEGIN")
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await leave_a_transaction_open()
 
     async with store.driver() as driver:
         assert not driver.is_in_transaction()

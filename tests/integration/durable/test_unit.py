@@ -225,6 +225,24 @@ async def test_two_units_that_change_one_record_run_again_and_lose_nothing(world
     assert await world.count("event") == 3
 
 
+async def test_two_units_that_change_one_record_in_silence_lose_nothing_either(world: World) -> None:
+    """No event, so only the record's version stands between both."""
+    note_id = await world.write("")
+    units = [world.unit, world.new_unit()]
+
+    async def append(command: str, tx: NoteTx) -> Note:
+        note = await tx.notes.get(note_id)
+        assert note is not None
+        await asyncio.sleep(0)
+        return await tx.notes.put(replace(note, text=note.text + command))
+
+    await asyncio.gather(
+        *(units[n % 2].run_once(append, "x", render_note, a_key(f"k{n}")) for n in range(20))
+    )
+
+    assert await world.rows("SELECT version, text FROM notes") == [{"version": 21, "text": "x" * 20}]
+
+
 @pytest.mark.parametrize("code", ["40001", "40P01", "55P03"])
 async def test_a_commit_runs_again_when_another_was_in_the_way(world: World, code: str) -> None:
     """serialization_failure, deadlock_detected, lock_not_available."""

@@ -1,6 +1,7 @@
 """What the core's tests stand on: units and relays of one schema, and eyes that look past them into the rows."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 import asyncpg
@@ -135,6 +136,21 @@ class World:
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(timedelta(seconds=seconds))
+
+
+async def until(holds: Callable[[], Awaitable[object]]) -> None:
+    """Returns once `holds` answers with something true; the time limit of the test is the only other end."""
+    while not await holds():  # noqa: ASYNC110  (there is nothing that could ring)
+        await asyncio.sleep(0)
+
+
+async def until_set(read: Callable[[], object]) -> None:
+    """The same for what can be read without waiting."""
+
+    async def holds() -> object:
+        return read()
+
+    await until(holds)
 
 
 class Recorder:

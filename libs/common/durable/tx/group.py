@@ -1,6 +1,6 @@
 """One commit under way: what its commands have seen and want written. Open this file to follow a write to its row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -47,6 +47,12 @@ Key = tuple[str, str, str]
 MemoryKey = tuple[str, str, str]
 """What a memory is about, for example `sequence`, tenant, subject."""
 
+WAKE_FOLLOWERS = """
+UPDATE delivery f SET due_time = greatest(p.due_time, $2)
+FROM delivery p
+WHERE p.delivery_id = ANY($1::bigint[]) AND f.tenant = p.tenant AND f.target = p.target AND f.subject = p.subject
+  AND f.sequence > p.sequence AND f.state = 'PENDING' AND f.lease_id IS NULL AND f.due_time > $2
+"""
 UPSERT_LINK = (
     "ON CONFLICT (tenant, system, kind, external_id) DO UPDATE SET number = excluded.number,"
     " version = excluded.version WHERE link.record_id = excluded.record_id RETURNING record_id"
@@ -99,11 +105,18 @@ class Group:
             await insert_rows(self.driver, table, self._writes.inserts.pop(table, []))
         for table, rows in self._writes.inserts.items():
             await insert_rows(self.driver, table, rows)
-        for row in self._writes.updates.get(tables.DELIVERY, []):
-            if not await update_rows(self.driver, tables.DELIVERY, [row], ("delivery_id",)):
-                raise Lost("a delivery moved on meanwhile")
+        await self._flush_deliveries(self._writes.updates.get(tables.DELIVERY, []))
         for table, rows in self._writes.upserts.items():
             await self._flush_upserts(table, rows)
+
+    async def _flush_deliveries(self, updates: Sequence[Row]) -> None:
+        """What waited behind a delivery that has moved is due with it, or now when it is closed."""
+        for alike in _alike(updates):
+            if await update_rows(self.driver, tables.DELIVERY, alike, ("delivery_id",)) != len(alike):
+                raise Lost("a delivery moved on meanwhile")
+        moved = [row["delivery_id"] for row in updates if "state" in row]
+        if moved:
+            await self.driver.execute(WAKE_FOLLOWERS, moved, self.now)
 
     async def _flush_keys(self) -> None:
         rows = sorted(
@@ -155,6 +168,20 @@ class Group:
         written = await insert_rows(self.driver, table, [latest[key] for key in sorted(latest)], suffix)
         if table is tables.LINK and len(written) != len(latest):
             raise LinkTaken("an outside record is linked to another of ours")
+
+
+def _alike(updates: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Runs of updates that one statement can do: the same columns, each row once. What comes later stays later."""
+    run: dict[object, Row] = {}
+    columns: tuple[str, ...] = ()
+    for row in updates:
+        if run and (row["delivery_id"] in run or tuple(row) != columns):
+            yield list(run.values())
+            run = {}
+        columns = tuple(row)
+        run[row["delivery_id"]] = row
+    if run:
+        yield list(run.values())
 
 
 def _upsert_suffix(table: sa.Table, keys: Sequence[str]) -> str:

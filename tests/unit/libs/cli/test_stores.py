@@ -79,6 +79,7 @@ async def test_postgres_starts_again_on_its_data_in_a_path_too_long_for_a_socket
     engine = await run_postgres(again, deep)
     assert await ask(engine, "select value from kept") == "7"
     await again.stop_all()
+    Postgres(deep).clear_up()
 
 
 async def test_redis_takes_commands_and_comes_back_empty_after_kill_9(

@@ -1,0 +1,1 @@
+"""Measures ordermesh against common ways of doing the same. Open README.md to learn what each figure means."""

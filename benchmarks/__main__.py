@@ -1,0 +1,141 @@
+"""`make bench`: measures ordermesh against common ways of doing the same, side by side. README.md explains each figure.
+
+make bench                                at most ten minutes
+make bench ARGS="--quick --json -"        at most one minute; the last line is one JSON object
+make bench ARGS="--page docs/benchmarks"  writes the page and the chart as well
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+
+from benchmarks import growth, report
+from benchmarks.ground import Ground
+from benchmarks.measure import GROUP, NULL_STORE, ORM, PGBENCH, PRODUCT, TYPICAL, Sample, Ways, cpu_ratio, ratio, rounds
+from libs.common.clock import SystemClock
+
+GOALS = {
+    "accept_vs_typical": "≥ 15",
+    "accept_cpu_vs_typical": "≤ 0.083",
+    "accept_vs_null_store": "≥ 0.55",
+    "accept_vs_pgbench": "≥ 1.2",
+    "group_commit_vs_orm": "≥ 10",
+    "p99_at_ten_times_load": "≤ 1.2",
+    "growth_accept": "≤ 1.15",
+    "growth_claim": "≤ 1.15",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How long is measured."""
+
+    rounds: int
+    seconds: float
+    latency_seconds: float
+    stored: int
+    """Orders stored at the end, for growth; 0 leaves it out."""
+
+
+QUICK = Extent(rounds=3, seconds=1.5, latency_seconds=2.0, stored=0)
+FULL = Extent(rounds=7, seconds=5.0, latency_seconds=8.0, stored=100_000)
+QUICK_LIMIT, FULL_LIMIT = 60.0, 600.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description="Measures ordermesh against its peers.")
+    parser.add_argument("--quick", action="store_true", help="at most a minute, with more noise")
+    parser.add_argument("--json", metavar="FILE", help="writes one JSON object; - is the last line of the output")
+    parser.add_argument("--page", metavar="FOLDER", type=Path, help="writes the page and the chart there")
+    parser.add_argument("--note", action="append", default=[], help="a remark for the table, repeatable")
+    arguments = parser.parse_args()
+    console = Console(stderr=arguments.json == "-", width=None if sys.stdout.isatty() else 140)
+    extent = QUICK if arguments.quick else FULL
+    result = asyncio.run(_within(extent, console, QUICK_LIMIT if arguments.quick else FULL_LIMIT))
+    result.notes += arguments.note
+    report.show(result, console)
+    if arguments.page:
+        report.write_page(result, arguments.page)
+    if arguments.json == "-":
+        print(report.as_json(result))
+    elif arguments.json:
+        Path(arguments.json).write_text(report.as_json(result) + "\n")
+
+
+async def _within(extent: Extent, console: Console, limit: float) -> report.Result:
+    async with asyncio.timeout(limit):
+        return await _run(extent, console)
+
+
+async def _run(extent: Extent, console: Console) -> report.Result:
+    began, machine = SystemClock().now(), report.machine()
+    with _folder() as folder:
+        data = folder / "data"
+        data.mkdir()
+        async with Ground(data) as ground:
+            console.print("starting stores and processes")
+            ways = await Ways.open(ground, folder)
+            measured = await rounds(ways.all(), extent.rounds, extent.seconds, console.print)
+            console.print("latency at fixed rates")
+            latency, tail = await _latency(ways, measured, extent.latency_seconds)
+            grown = {}
+            if extent.stored:
+                console.print(f"growing to {extent.stored:,} stored orders")
+            await ways.check()
+            if extent.stored:
+                grown = await growth.measure(ground, ways, extent.stored, extent.seconds)
+    ratios = {
+        "accept_vs_typical": ratio(measured, PRODUCT, TYPICAL),
+        "accept_cpu_vs_typical": cpu_ratio(measured, PRODUCT, TYPICAL),
+        "accept_vs_null_store": ratio(measured, PRODUCT, NULL_STORE),
+        "accept_vs_pgbench": ratio(measured, PRODUCT, PGBENCH),
+        "group_commit_vs_orm": ratio(measured, GROUP, ORM),
+        "p99_at_ten_times_load": tail,
+        **grown,
+    }
+    notes = [
+        machine,
+        "Running: PostgreSQL (fsync on), Valkey, gateway, order service. Off: relay, ingest, connectors.",
+        "Tracing as by default: trace context is passed on, nothing recorded, for no collector is set.",
+        f"pgbench writes per order: {', '.join(ways.pgbench_rows)} rows.",
+        "Checked: every answer was 202, and every acknowledged order is a row.",
+    ]
+    return report.Result(began, _in_order(measured, list(ways.all())), ratios, GOALS, latency, notes)
+
+
+async def _latency(
+    ways: Ways, measured: Sequence[dict[str, Sample]], seconds: float
+) -> tuple[dict[str, Sample], float]:
+    """At half of each one's own maximum, and at ten times the typical stack's half; p99 there over the typical p99."""
+    half = {name: median(each[name].rate for each in measured) / 2 for name in (PRODUCT, TYPICAL)}
+    found = {}
+    for name, rate in ((TYPICAL, half[TYPICAL]), (PRODUCT, half[PRODUCT]), (PRODUCT, 10 * half[TYPICAL])):
+        found[f"{name}, {rate:,.0f}/s"] = await ways.accept(name, seconds, rate)
+    typical, _, tenfold = found.values()
+    return found, tenfold.p99_ms / typical.p99_ms
+
+
+def _in_order(measured: Sequence[dict[str, Sample]], names: Sequence[str]) -> list[dict[str, Sample]]:
+    return [{name: each[name] for name in names} for each in measured]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's user may pass."""
+    with tempfile.TemporaryDirectory(prefix="ordermesh-bench-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Events of other services take effect once each, however often they come, and only for their tenant."""
+
+import asyncio
+from typing import cast
+
+import pytest
+from ordermesh.common.v1 import event_pb2
+
+from libs.common.context import using
+from libs.common.durable.intake import Context, EventIntakeServicer
+from libs.common.durable.relay import Relay
+from libs.common.durable.targets import ServiceTarget
+from libs.common.errors import Refused
+from libs.common.testing.records import NoteTx, WriteNote, a_context, write_note
+from tests.integration.durable.world import World
+
+CALL = cast(Context, None)
+"""The servicer never looks at it."""
+
+
+async def keep(event: event_pb2.Event, tx: NoteTx) -> None:
+    if event.data == b"refuse me":
+        raise Refused("EVENT_UNKNOWN")
+    await write_note(WriteNote(event.data.decode()), tx)
+
+
+def an_event(event_id: str = "evt_1", data: bytes = b"x", tenant: str = "acme") -> event_pb2.Event:
+    return event_pb2.Event(
+        event_id=event_id,
+        tenant=tenant,
+        type="ordermesh.note.v1.NoteWritten",
+        data=data,
+        source_system="crm",
+        correlation_id="cor-7",
+    )
+
+
+async def accept(world: World, *events: event_pb2.Event) -> list[str]:
+    servicer = EventIntakeServicer(world.unit, keep)
+    answer = await servicer.AcceptEvents(event_pb2.AcceptEventsRequest(events=events), CALL)
+    return list(answer.accepted_event_ids)
+
+
+async def test_an_event_that_comes_again_takes_effect_once(world: World) -> None:
+    assert await accept(world, an_event()) == ["evt_1"]
+    assert await accept(world, an_event(), an_event()) == ["evt_1", "evt_1"]
+
+    assert await world.count("notes") == 1
+
+
+async def test_an_event_that_comes_many_times_at_once_takes_effect_once(world: World) -> None:
+    await asyncio.gather(*(accept(world, an_event(f"evt_{number % 5}")) for number in range(50)))
+
+    assert await world.count("notes") == 5
+
+
+async def test_another_tenant_s_event_is_refused(world: World) -> None:
+    with pytest.raises(Refused) as refused:
+        await accept(world, an_event(tenant="other"))
+
+    assert refused.value.reason == "PERMISSION_DENIED"
+    assert await world.count("notes") == 0
+
+
+async def test_what_follows_from_an_event_is_told_as_caused_by_it(world: World) -> None:
+    await accept(world, an_event())
+
+    (row,) = await world.rows("SELECT correlation_id, causation_id, source_system FROM event")
+    assert row == {"correlation_id": "cor-7", "causation_id": "evt_1", "source_system": "crm"}
+
+
+async def test_an_event_that_is_refused_may_come_again_once_it_is_understood(world: World) -> None:
+    with pytest.raises(Refused):
+        await accept(world, an_event(), an_event("evt_2", b"refuse me"), an_event("evt_3"))
+
+    assert await world.rows("SELECT key FROM idempotency") == [{"key": "evt_1"}]
+    assert await accept(world, an_event(), an_event("evt_2"), an_event("evt_3")) == [
+        "evt_1",
+        "evt_2",
+        "evt_3",
+    ]
+    assert await world.count("notes") == 3
+
+
+async def test_a_relay_hands_events_to_another_service_once_in_effect(world: World) -> None:
+    """The relay dies after the service has taken the event: it is handed over again, and changes nothing."""
+    calls: list[str] = []
+    servicer = EventIntakeServicer(world.unit, keep)
+
+    class Wire:
+        async def AcceptEvents(  # noqa: N802
+            self, request: event_pb2.AcceptEventsRequest
+        ) -> event_pb2.AcceptEventsResponse:
+            calls.append(request.events[0].event_id)
+            with using(a_context(actor="service:notes")):
+                return await servicer.AcceptEvents(request, CALL)
+
+    await world.write("x", "service:other")
+    dead = world.new_relay({"service:other": ServiceTarget(Wire())}, unit=world.new_unit())
+    await asyncio.gather(*(dead._try(delivery) for delivery in await dead.claim()))
+    world.advance(60)
+    relay: Relay[NoteTx] = world.new_relay({"service:other": ServiceTarget(Wire())})
+    await relay.run_once()
+
+    assert len(calls) == 2
+    assert await world.count("notes") == 2
+    assert await world.states() == ["DELIVERED"]

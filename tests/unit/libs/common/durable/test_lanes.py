@@ -1,0 +1,171 @@
+"""A lane leaves its target alone when it should, for as long as it should, and asks no more of it than it bears."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.common.durable.lanes import (
+    LOST,
+    OPEN_AFTER_FAILURES,
+    OPEN_MAX,
+    OPEN_MIN,
+    PAUSE_DEFAULT,
+    QUOTA_PAUSE,
+    RETRY_AFTER_MAX,
+    SLOW_DOWN,
+    UNREACHABLE,
+    Lane,
+    LanePolicy,
+)
+from libs.common.errors import POLICIES, NotDone, OrdermeshError, OutcomeUnknown, Refused
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+AWAY = NotDone("SYSTEM_UNAVAILABLE")
+MOMENT = timedelta(microseconds=1)
+
+
+def a_lane(concurrency_max: int = 4) -> Lane:
+    return Lane("connector:erp", LanePolicy(concurrency_max=concurrency_max))
+
+
+def an_open_lane() -> Lane:
+    lane = a_lane()
+    for _ in range(OPEN_AFTER_FAILURES):
+        lane.failed(AWAY, NOW)
+    return lane
+
+
+@given(st.integers(1, 64), st.integers(0, 100))
+def test_what_is_free_is_the_bound_without_what_is_under_way(bound: int, in_flight: int) -> None:
+    lane = a_lane(bound)
+    lane.in_flight = in_flight
+
+    assert lane.free(NOW) == max(0, bound - in_flight)
+
+
+def test_it_opens_after_so_many_failures_in_a_row_and_not_before() -> None:
+    lane = a_lane()
+    for _ in range(OPEN_AFTER_FAILURES - 1):
+        lane.failed(AWAY, NOW)
+    assert lane.free(NOW) == 4
+
+    lane.failed(AWAY, NOW)
+
+    assert lane.is_open(NOW)
+    assert lane.free(NOW) == 0
+
+
+@pytest.mark.parametrize("answer", [Refused("ERP_REFUSED"), NotDone("RECORD_LOCKED"), None])
+def test_an_answer_in_between_starts_the_count_anew(answer: OrdermeshError | None) -> None:
+    lane = a_lane()
+    for _ in range(3):
+        for _ in range(OPEN_AFTER_FAILURES - 1):
+            lane.failed(AWAY, NOW)
+        lane.failed(answer, NOW) if answer else lane.succeeded()
+
+    assert not lane.is_open(NOW)
+
+
+def test_a_crash_of_ours_tells_nothing_of_the_target() -> None:
+    lane = a_lane()
+    for _ in range(OPEN_AFTER_FAILURES):
+        lane.failed(AWAY, NOW)
+        lane.failed(OutcomeUnknown("CRASHED"), NOW)
+
+    assert lane.is_open(NOW)
+
+
+@pytest.mark.parametrize("reason", sorted(UNREACHABLE | LOST))
+def test_a_target_that_does_not_answer_opens_it(reason: str) -> None:
+    lane = a_lane()
+    for _ in range(OPEN_AFTER_FAILURES):
+        lane.failed(OutcomeUnknown(reason), NOW)
+
+    assert lane.is_open(NOW)
+
+
+def test_after_its_time_one_probe_goes_out_and_no_second_one() -> None:
+    lane = an_open_lane()
+    later = NOW + OPEN_MIN
+    assert lane.free(later - MOMENT) == 0
+    assert lane.free(later) == 1
+
+    lane.in_flight = 1
+
+    assert lane.free(later) == 0
+
+
+def test_a_probe_that_succeeds_closes_it() -> None:
+    lane = an_open_lane()
+
+    lane.succeeded()
+
+    assert lane.free(NOW) == 4
+
+
+def test_each_probe_that_fails_doubles_the_time_up_to_the_limit() -> None:
+    lane, now = an_open_lane(), NOW
+    spans = []
+    for _ in range(10):
+        start = now
+        while lane.is_open(now):
+            now += timedelta(milliseconds=100)
+        spans.append(now - start)
+        lane.failed(AWAY, now)
+
+    assert spans == [min(OPEN_MIN * 2**number, OPEN_MAX) for number in range(10)]
+
+
+def test_failures_of_calls_that_were_under_way_when_it_opened_do_not_prolong_it() -> None:
+    lane = an_open_lane()
+    for _ in range(30):
+        lane.failed(AWAY, NOW)
+
+    assert lane.free(NOW + OPEN_MIN) == 1
+
+
+@given(st.one_of(st.none(), st.timedeltas(timedelta(days=-1), timedelta(days=900))))
+def test_a_pause_lasts_as_long_as_asked_within_bounds(asked: timedelta | None) -> None:
+    lane = a_lane()
+    lane.failed(NotDone("SYSTEM_THROTTLED", retry_after=asked), NOW)
+    expected = PAUSE_DEFAULT if asked is None else min(max(asked, timedelta(0)), RETRY_AFTER_MAX)
+
+    assert lane.free(NOW + expected) == 4
+    if expected:
+        assert lane.free(NOW + expected - MOMENT) == 0
+
+
+def test_a_spent_quota_pauses_for_long() -> None:
+    lane = a_lane()
+    lane.failed(NotDone("SYSTEM_QUOTA_SPENT"), NOW)
+
+    assert lane.free(NOW + QUOTA_PAUSE - MOMENT) == 0
+    assert lane.free(NOW + QUOTA_PAUSE) == 4
+
+
+def test_a_success_does_not_end_a_pause_and_a_shorter_one_does_not_shorten_it() -> None:
+    lane = a_lane()
+    lane.failed(NotDone("SYSTEM_THROTTLED", retry_after=timedelta(seconds=60)), NOW)
+    lane.succeeded()
+    lane.failed(NotDone("SYSTEM_THROTTLED", retry_after=timedelta(seconds=1)), NOW)
+
+    assert lane.free(NOW + timedelta(seconds=59)) == 0
+    assert lane.free(NOW + timedelta(seconds=60)) == 4
+
+
+def test_a_pause_is_not_told_as_an_open_breaker() -> None:
+    lane = a_lane()
+    lane.failed(NotDone("SYSTEM_THROTTLED"), NOW)
+
+    assert not lane.is_open(NOW)
+
+
+@pytest.mark.parametrize("reason", sorted(POLICIES))
+def test_only_a_target_that_is_away_or_busy_costs_no_attempt(reason: str) -> None:
+    assert a_lane().spends_attempt(NotDone(reason)) is (reason not in UNREACHABLE | SLOW_DOWN)
+
+
+def test_every_reason_it_knows_is_of_the_contract() -> None:
+    assert set(POLICIES) >= UNREACHABLE | LOST | SLOW_DOWN
