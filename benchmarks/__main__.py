@@ -9,11 +9,9 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import contextmanager
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from statistics import median
 
@@ -21,7 +19,19 @@ from rich.console import Console
 
 from benchmarks import growth, report
 from benchmarks.ground import Ground
-from benchmarks.measure import GROUP, NULL_STORE, ORM, PGBENCH, PRODUCT, TYPICAL, Sample, Ways, cpu_ratio, ratio, rounds
+from benchmarks.measure import (
+    GROUP,
+    NULL_STORE,
+    ORM,
+    PGBENCH,
+    PRODUCT,
+    TYPICAL,
+    Sample,
+    Ways,
+    cpu_ratio,
+    ratio,
+    rounds,
+)
 from libs.common.clock import SystemClock
 
 GOALS = {
@@ -43,23 +53,24 @@ class Extent:
     rounds: int
     seconds: float
     latency_seconds: float
-    stored: int
-    """Orders stored at the end, for growth; 0 leaves it out."""
+    growth: bool
 
 
-QUICK = Extent(rounds=3, seconds=1.5, latency_seconds=2.0, stored=0)
-FULL = Extent(rounds=7, seconds=5.0, latency_seconds=8.0, stored=100_000)
+QUICK = Extent(rounds=3, seconds=1.5, latency_seconds=2.0, growth=False)
+FULL = Extent(rounds=7, seconds=5.0, latency_seconds=8.0, growth=True)
 QUICK_LIMIT, FULL_LIMIT = 60.0, 600.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description="Measures ordermesh against its peers.")
     parser.add_argument("--quick", action="store_true", help="at most a minute, with more noise")
-    parser.add_argument("--json", metavar="FILE", help="writes one JSON object; - is the last line of the output")
+    parser.add_argument(
+        "--json", metavar="FILE", help="writes one JSON object; - is the last line of the output"
+    )
     parser.add_argument("--page", metavar="FOLDER", type=Path, help="writes the page and the chart there")
     parser.add_argument("--note", action="append", default=[], help="a remark for the table, repeatable")
     arguments = parser.parse_args()
-    console = Console(stderr=arguments.json == "-", width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 140, log_path=False, highlight=False)
     extent = QUICK if arguments.quick else FULL
     result = asyncio.run(_within(extent, console, QUICK_LIMIT if arguments.quick else FULL_LIMIT))
     result.notes += arguments.note
@@ -79,21 +90,13 @@ async def _within(extent: Extent, console: Console, limit: float) -> report.Resu
 
 async def _run(extent: Extent, console: Console) -> report.Result:
     began, machine = SystemClock().now(), report.machine()
-    with _folder() as folder:
-        data = folder / "data"
-        data.mkdir()
-        async with Ground(data) as ground:
-            console.print("starting stores and processes")
-            ways = await Ways.open(ground, folder)
-            measured = await rounds(ways.all(), extent.rounds, extent.seconds, console.print)
-            console.print("latency at fixed rates")
-            latency, tail = await _latency(ways, measured, extent.latency_seconds)
-            grown = {}
-            if extent.stored:
-                console.print(f"growing to {extent.stored:,} stored orders")
-            await ways.check()
-            if extent.stored:
-                grown = await growth.measure(ground, ways, extent.stored, extent.seconds)
+    async with _ways() as (_, ways):
+        console.log("measuring")
+        measured = await rounds(ways.all(), extent.rounds, extent.seconds, console.log)
+        console.log("latency at fixed rates")
+        latency, tail = await _latency(ways, measured, extent.latency_seconds)
+        await ways.check()
+    grown = await _growth(extent.latency_seconds, console) if extent.growth else {}
     ratios = {
         "accept_vs_typical": ratio(measured, PRODUCT, TYPICAL),
         "accept_cpu_vs_typical": cpu_ratio(measured, PRODUCT, TYPICAL),
@@ -129,12 +132,26 @@ def _in_order(measured: Sequence[dict[str, Sample]], names: Sequence[str]) -> li
     return [{name: each[name] for name in names} for each in measured]
 
 
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's user may pass."""
+async def _growth(seconds: float, console: Console) -> dict[str, float]:
+    console.log(f"growing to {growth.MANY:,} stored orders")
+    async with _ways() as (ground, ways):
+        return await growth.measure(ground, ways, seconds)
+
+
+@asynccontextmanager
+async def _ways() -> AsyncIterator[tuple[Ground, Ways]]:
+    """All processes, in a folder that PostgreSQL's user may pass."""
     with tempfile.TemporaryDirectory(prefix="ordermesh-bench-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+        async with Ground(_passable(Path(name))) as ground:
+            yield ground, await Ways.open(ground, Path(name))
+
+
+def _passable(folder: Path) -> Path:
+    """The folder for the data, within one that PostgreSQL's user may pass."""
+    folder.chmod(0o755)
+    data = folder / "data"
+    data.mkdir()
+    return data
 
 
 if __name__ == "__main__":

@@ -14,19 +14,19 @@ from datetime import timedelta
 from time import perf_counter
 
 import uvloop
+from google.protobuf import json_format
 from ordermesh.order.v1 import order_service_pb2
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from benchmarks import orders
 from benchmarks.peers.orm import IdempotencyRow, LineRow, OrderRow
-from libs.common.context import CallContext, using
 from libs.common.config import load_settings
+from libs.common.context import CallContext, using
 from libs.common.durable.idempotency import once
 from libs.common.ids import new_id
 from services.order import app, commands, wire
 from services.order.commands import SubmitOrder
 from services.order.config import Settings
-from google.protobuf import json_format
 
 WAITING = 64
 ORM_CONNECTIONS = 16

@@ -4,8 +4,8 @@ add a process.
     async with Ground(folder) as ground:
         ground.cpu("gateway", "order", "postgres")
 
-Relays and connectors do not run: nothing but the accepting of orders is measured. All processes run at the same time and
-only one is under load.
+Relays and connectors do not run: nothing but the accepting of orders is measured. All processes run at the same time
+and only one way is under load.
 """
 
 import asyncio

@@ -104,6 +104,7 @@ class Sender:
         self._late: deque[float] = deque()
         self._took: list[float] = []
         self._others: Counter[str] = Counter()
+        self._all_due = False
         self._closing = False
         self._all_answered = asyncio.Event()
 
@@ -140,14 +141,15 @@ class Sender:
             while self._late and self._idle:
                 self._send(self._idle.popleft(), self._late.popleft())
             await asyncio.sleep(TICK_SECONDS)
-        if not self._under_way and not self._late:
+        self._all_due = True
+        if not self._under_way:
             self._all_answered.set()
 
     def _send(self, line: Line, at: float) -> None:
         number, self._sent = self._sent, self._sent + 1
         place = number % len(self._bodies)
         self._under_way += 1
-        line.send(self._heads[place] + b"%d\"\r\n\r\n" % number + self._bodies[place], at)
+        line.send(self._heads[place] + b'%d"\r\n\r\n' % number + self._bodies[place], at)
 
     def _answered(self, line: Line, status: bytes) -> None:
         if self._closing:
@@ -162,18 +164,18 @@ class Sender:
                 self._all_answered.set()
                 return
         if self._run.rate:
-            self._next_on_time(line, now)
+            self._next_on_time(line)
         elif now < self._until and self._sent < self._run.orders_max:
             self._send(line, now)
         elif not self._under_way:
             self._all_answered.set()
 
-    def _next_on_time(self, line: Line, now: float) -> None:
+    def _next_on_time(self, line: Line) -> None:
         if self._late:
             self._send(line, self._late.popleft())
             return
         self._idle.append(line)
-        if now >= self._until and not self._under_way:
+        if self._all_due and not self._under_way:
             self._all_answered.set()
 
     def _outcome(self, took: float, cpu: float) -> Outcome:

@@ -1,7 +1,7 @@
 """What is measured: six ways to take an order in, in turn, round after round. Open this file to add one.
 
-Each round measures every way once, each round beginning with another, so that what else the machine does falls on all of
-them. A ratio is the median of the ratios of the rounds, never a ratio of medians of different times.
+Each round measures every way once, each round beginning with another, so that what else the machine does falls on all
+of them. A ratio is the median of the ratios of the rounds, never a ratio of medians of different times.
 """
 
 import json
@@ -68,8 +68,7 @@ class Ways:
     @classmethod
     async def open(cls, ground: Ground, folder: Path) -> Self:
         drawn = orders.goods()
-        bodies = folder / "bodies"
-        bodies.write_bytes(b"\n".join(orders.bodies(drawn)))
+        bodies = _write(folder / "bodies", b"\n".join(orders.bodies(drawn)))
         await ground.tell(orders.reference_events(drawn))
         load = await ground.child("benchmarks.load", str(bodies))
         commits = await ground.child("benchmarks.commits")
@@ -77,7 +76,8 @@ class Ways:
         ways = cls(ground, load, commits, folder / "pgbench.sql")
         for name in OVER_HTTP:
             await ways.accept(name, WARM_SECONDS)
-        ways.pgbench_rows = await pgbench.write_script(await ground.connect(), folder / "pgbench.sql")
+        script, ways.pgbench_rows = await pgbench.make_script(await ground.connect())
+        _write(folder / "pgbench.sql", script.encode())
         for name in (GROUP, ORM):
             await ways.commit(name, WARM_SECONDS)
         return ways
@@ -139,7 +139,14 @@ class Ways:
                 raise Unexpected(f"{said} orders were acknowledged, {table} has {stored}")
 
 
-async def rounds(ways: Mapping[str, Measure], count: int, seconds: float, say: Callable[[str], None]) -> list[dict[str, Sample]]:
+def _write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+async def rounds(
+    ways: Mapping[str, Measure], count: int, seconds: float, say: Callable[[str], None]
+) -> list[dict[str, Sample]]:
     """Every way once per round, each round beginning with the next one."""
     measured = []
     names = list(ways)

@@ -57,7 +57,10 @@ def reference_events(drawn: Goods) -> list[event_pb2.Event]:
         )
         for article in drawn.articles
     ]
-    return [_event(message.DESCRIPTOR.full_name, message.SerializeToString()) for message in [*customers, *products]]
+    return [
+        _event(message.DESCRIPTOR.full_name, message.SerializeToString())
+        for message in [*customers, *products]
+    ]
 
 
 def _link(external_id: str) -> external_ref_pb2.Link:

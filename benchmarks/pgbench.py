@@ -34,13 +34,11 @@ class Inserted:
     rate: float
 
 
-async def write_script(driver: asyncpg.Connection, path: Path) -> Sequence[str]:
-    """Makes the tables and the script; rows per table, for the report."""
+async def make_script(driver: asyncpg.Connection) -> tuple[str, Sequence[str]]:
+    """Makes the tables; the script, and rows per table for the report."""
     await driver.execute(f"CREATE SCHEMA {SCHEMA}")
     for table in TABLES:
-        await driver.execute(
-            f"CREATE TABLE {SCHEMA}.{table} (LIKE ordermesh_order.{table} INCLUDING ALL)"
-        )
+        await driver.execute(f"CREATE TABLE {SCHEMA}.{table} (LIKE ordermesh_order.{table} INCLUDING ALL)")
     lines = "jsonb_array_length(record->'lines')"
     template = await driver.fetchrow(
         f"SELECT record_id, correlation_id FROM ordermesh_order.orders ORDER BY abs({lines} - 6), record_id LIMIT 1"
@@ -63,9 +61,7 @@ async def write_script(driver: asyncpg.Connection, path: Path) -> Sequence[str]:
         statement, count = await _statement(driver, table, column, value)
         statements.append(statement)
         counts.append(f"{table} {count}")
-    path.write_text("\n".join([*statements, "COMMIT;", ""]))
-    path.chmod(0o644)
-    return counts
+    return "\n".join([*statements, "COMMIT;", ""]), counts
 
 
 async def _statement(driver: asyncpg.Connection, table: str, column: str, value: str) -> tuple[str, int]:
@@ -82,9 +78,7 @@ async def _statement(driver: asyncpg.Connection, table: str, column: str, value:
     rows = await driver.fetch(f"SELECT {texts} FROM ordermesh_order.{table} WHERE {column} = $1", value)
     assert rows, f"no rows of {table} for {value}"
     fresh = {"record_id": "", "subject": "orders/", "event_id": "evt_", "key": ""}
-    values = [
-        ", ".join(_value(name, row[name], kind, fresh) for name, kind in types.items()) for row in rows
-    ]
+    values = [", ".join(_value(name, row[name], kind, fresh) for name, kind in types.items()) for row in rows]
     columns = ", ".join(types)
     tuples = ", ".join(f"({each})" for each in values)
     return f"INSERT INTO {SCHEMA}.{table} ({columns}) VALUES {tuples};", len(rows)

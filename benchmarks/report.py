@@ -112,7 +112,9 @@ def write_page(result: Result, folder: Path) -> None:
     lines += ["", "| latency, open loop | p50 ms | p99 ms |", "| --- | ---: | ---: |"]
     lines += [f"| {name} | {s.p50_ms:.1f} | {s.p99_ms:.1f} |" for name, s in result.latency.items()]
     lines += ["", "| ratio | measured | goal |", "| --- | ---: | ---: |"]
-    lines += [f"| {name} | {value:.2f} | {result.goals.get(name, '')} |" for name, value in result.ratios.items()]
+    lines += [
+        f"| {name} | {value:.2f} | {result.goals.get(name, '')} |" for name, value in result.ratios.items()
+    ]
     (folder / "README.md").write_text("\n".join(lines) + "\n")
 
 
@@ -123,7 +125,8 @@ def chart(result: Result) -> str:
     scale = (WIDTH - LABEL - 210) / fastest
     height = ROW * len(rows) + 50
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"',
+        ' font-family="sans-serif" font-size="13">',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         '<text x="12" y="22" font-weight="bold">Orders per second (bar: median, line: lowest to highest)</text>',
     ]
@@ -134,7 +137,8 @@ def chart(result: Result) -> str:
         parts += [
             f'<text x="{LABEL - 8}" y="{y + 16}" text-anchor="end">{escape(name)}</text>',
             f'<rect x="{LABEL}" y="{y}" width="{max(1.0, rate * scale):.1f}" height="22" fill="{colour}"/>',
-            f'<line x1="{LABEL + low * scale:.1f}" x2="{LABEL + high * scale:.1f}" y1="{middle}" y2="{middle}" stroke="#333"/>',
+            f'<line x1="{LABEL + low * scale:.1f}" x2="{LABEL + high * scale:.1f}"',
+            f' y1="{middle}" y2="{middle}" stroke="#333"/>',
             f'<text x="{LABEL + high * scale + 8:.1f}" y="{y + 16}">{rate:,.0f}/s, {total:,.0f} µs CPU</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])

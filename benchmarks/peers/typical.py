@@ -1,7 +1,7 @@
-"""The typical stack: FastAPI, SQLAlchemy's ORM, psycopg and Celery. Open this file to judge whether it is treated fairly.
+"""The typical stack: FastAPI, SQLAlchemy's ORM, psycopg, Celery. Open this file to judge whether it is treated fairly.
 
-It does less than ordermesh: no token is verified, prices and references are not checked, no event, delivery or audit is
-written. A sync endpoint runs in FastAPI's thread pool; the task is handed to Celery after the commit, and no worker
+It does less than ordermesh: no token is verified, prices and references are not checked, no event, delivery or audit
+is written. A sync endpoint runs in FastAPI's thread pool; the task is handed to Celery after the commit, and no worker
 runs meanwhile.
 """
 
@@ -11,7 +11,8 @@ from typing import Annotated
 
 from celery import Celery
 from fastapi import FastAPI, Header, HTTPException
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -22,44 +23,50 @@ from libs.common.ids import new_id
 POOL = 20
 
 
-class Amount(BaseModel):
-    currencyCode: str
+class Body(BaseModel):
+    """JSON with names in camel case."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
+
+
+class Amount(Body):
+    currency_code: str
     units: str
     nanos: int = 0
 
 
-class Number(BaseModel):
+class Number(Body):
     value: str
 
 
-class Line(BaseModel):
-    lineNumber: int
+class Line(Body):
+    line_number: int
     sku: str
     quantity: Number
-    unitCode: str
-    unitPrice: Amount
-    taxCode: str
+    unit_code: str
+    unit_price: Amount
+    tax_code: str
 
 
-class External(BaseModel):
+class External(Body):
     system: str
-    externalId: str
+    external_id: str
 
 
-class Party(BaseModel):
+class Party(Body):
     external: External
 
 
-class NewOrder(BaseModel):
-    soldTo: Party
-    currencyCode: str
-    purchaseOrderNumber: str
+class NewOrder(Body):
+    sold_to: Party
+    currency_code: str
+    purchase_order_number: str
     lines: list[Line]
     total: Amount
 
 
-class Accepted(BaseModel):
-    orderId: str
+class Accepted(Body):
+    order_id: str
     status: str
 
 
@@ -82,7 +89,7 @@ def build() -> FastAPI:
             order_id, is_new = _store(session, order, idempotency_key)
         if is_new:
             process_order.delay(order_id)
-        return Accepted(orderId=order_id, status="accepted")
+        return Accepted(order_id=order_id, status="accepted")
 
     app.post("/v1/orders", status_code=202)(submit)
     return app
@@ -97,19 +104,19 @@ def _store(session: Session, order: NewOrder, key: str) -> tuple[str, bool]:
         return known.order_id, False
     row = OrderRow(
         id=new_id("ord"),
-        customer=order.soldTo.external.externalId,
-        purchase_order=order.purchaseOrderNumber,
-        currency=order.currencyCode,
+        customer=order.sold_to.external.external_id,
+        purchase_order=order.purchase_order_number,
+        currency=order.currency_code,
         total=_decimal(order.total),
         state="received",
         lines=[
             LineRow(
-                number=line.lineNumber,
+                number=line.line_number,
                 sku=line.sku,
                 quantity=Decimal(line.quantity.value),
-                unit=line.unitCode,
-                price=_decimal(line.unitPrice),
-                tax_code=line.taxCode,
+                unit=line.unit_code,
+                price=_decimal(line.unit_price),
+                tax_code=line.tax_code,
             )
             for line in order.lines
         ],

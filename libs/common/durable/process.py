@@ -25,7 +25,7 @@ from libs.common.telemetry import configure_telemetry
 
 LOG = structlog.get_logger(__name__)
 WORDS = ("serve", "relay", "ingest", "migrate", "all")
-LOOPS_CLOSE_SECONDS = 30.0
+LOOPS_CLOSE_SECONDS = 15.0
 
 S = TypeVar("S", bound=ServiceSettings)
 

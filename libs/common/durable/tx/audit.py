@@ -7,7 +7,9 @@ last hash. So a row that was altered, taken out or put in shows, and one cut off
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from enum import Enum
 
+from libs.common.aggregate import Aggregate
 from libs.common.durable.tx.kind import A, Kind
 
 NOT_AUDITED = {"update_time", "sequence", "create_time", "correlation_id", "traceparent"}
@@ -46,9 +48,17 @@ def changes(kind: Kind[A], before: A | None, after: A) -> list[tuple[str, str, s
     old, new = kind.dump(before), kind.dump(after)
     names = [name for name in new if name not in NOT_AUDITED and old.get(name) != new[name]]
     return [
-        (name, MASK, MASK) if name in kind.redacted else (name, _text(old.get(name)), _text(new[name]))
+        (name, MASK, MASK)
+        if name in kind.redacted
+        else (name, _shown(before, name, old.get(name)), _shown(after, name, new[name]))
         for name in names
     ]
+
+
+def _shown(record: Aggregate, name: str, dumped: object) -> str:
+    """People read names: `POSTED`, not the number it is stored as."""
+    value = getattr(record, name, None)
+    return value.name if isinstance(value, Enum) else _text(dumped)
 
 
 def _text(value: object) -> str:
