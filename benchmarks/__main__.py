@@ -14,12 +14,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 
 from rich.console import Console
 
 from benchmarks import growth, report
 from benchmarks.ground import Ground
 from benchmarks.measure import (
+    CONNECTIONS,
     GROUP,
     NULL_STORE,
     ORM,
@@ -54,11 +56,14 @@ class Extent:
     seconds: float
     latency_seconds: float
     growth: bool
+    limit: float
+    """Seconds for everything."""
 
 
-QUICK = Extent(rounds=3, seconds=1.5, latency_seconds=2.0, growth=False)
-FULL = Extent(rounds=7, seconds=5.0, latency_seconds=8.0, growth=True)
-QUICK_LIMIT, FULL_LIMIT = 60.0, 600.0
+QUICK = Extent(rounds=3, seconds=1.2, latency_seconds=1.5, growth=False, limit=60.0)
+FULL = Extent(rounds=7, seconds=5.0, latency_seconds=8.0, growth=True, limit=600.0)
+ROUNDS_SHARE = 0.6
+"""Share of the time after which no round begins."""
 
 
 def main() -> None:
@@ -72,7 +77,7 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140, log_path=False, highlight=False)
     extent = QUICK if arguments.quick else FULL
-    result = asyncio.run(_within(extent, console, QUICK_LIMIT if arguments.quick else FULL_LIMIT))
+    result = asyncio.run(_within(extent, console))
     result.notes += arguments.note
     report.show(result, console)
     if arguments.page:
@@ -83,16 +88,17 @@ def main() -> None:
         Path(arguments.json).write_text(report.as_json(result) + "\n")
 
 
-async def _within(extent: Extent, console: Console, limit: float) -> report.Result:
-    async with asyncio.timeout(limit):
+async def _within(extent: Extent, console: Console) -> report.Result:
+    async with asyncio.timeout(extent.limit):
         return await _run(extent, console)
 
 
 async def _run(extent: Extent, console: Console) -> report.Result:
     began, machine = SystemClock().now(), report.machine()
+    until = perf_counter() + ROUNDS_SHARE * extent.limit
     async with _ways() as (_, ways):
         console.log("measuring")
-        measured = await rounds(ways.all(), extent.rounds, extent.seconds, console.log)
+        measured = await rounds(ways.all(), extent.rounds, extent.seconds, until, console.log)
         console.log("latency at fixed rates")
         latency, tail = await _latency(ways, measured, extent.latency_seconds)
         await ways.check()
@@ -108,6 +114,7 @@ async def _run(extent: Extent, console: Console) -> report.Result:
     }
     notes = [
         machine,
+        f"{len(measured)} rounds of {extent.seconds:g} s for each way, {CONNECTIONS} connections.",
         "Running: PostgreSQL (fsync on), Valkey, gateway, order service. Off: relay, ingest, connectors.",
         "Tracing as by default: trace context is passed on, nothing recorded, for no collector is set.",
         f"pgbench writes per order: {', '.join(ways.pgbench_rows)} rows.",

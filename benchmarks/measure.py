@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Self
 
 from benchmarks import orders, pgbench
@@ -17,7 +18,7 @@ from benchmarks.load import Run
 from libs.common.ids import new_id
 
 CONNECTIONS = 64
-WARM_SECONDS = 1.0
+WARM_SECONDS = 0.6
 PRODUCT, NULL_STORE, TYPICAL = "ordermesh", "ordermesh, null store", "typical stack"
 PGBENCH, GROUP, ORM = "pgbench, five statements", "Unit.run_once, 64 waiting", "ORM, one transaction each"
 OVER_HTTP: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -69,9 +70,9 @@ class Ways:
     async def open(cls, ground: Ground, folder: Path) -> Self:
         drawn = orders.goods()
         bodies = _write(folder / "bodies", b"\n".join(orders.bodies(drawn)))
-        await ground.tell(orders.reference_events(drawn))
         load = await ground.child("benchmarks.load", str(bodies))
         commits = await ground.child("benchmarks.commits")
+        await ground.tell(orders.reference_events(drawn))
         await commits.line()
         ways = cls(ground, load, commits, folder / "pgbench.sql")
         for name in OVER_HTTP:
@@ -145,12 +146,14 @@ def _write(path: Path, content: bytes) -> Path:
 
 
 async def rounds(
-    ways: Mapping[str, Measure], count: int, seconds: float, say: Callable[[str], None]
+    ways: Mapping[str, Measure], count: int, seconds: float, until: float, say: Callable[[str], None]
 ) -> list[dict[str, Sample]]:
-    """Every way once per round, each round beginning with the next one."""
-    measured = []
+    """Every way once per round, each round beginning with the next one; no round begins after `until`."""
+    measured: list[dict[str, Sample]] = []
     names = list(ways)
     for number in range(count):
+        if measured and perf_counter() > until:
+            break
         start = number % len(names)
         say(f"round {number + 1} of {count}")
         measured.append({name: await ways[name](seconds) for name in names[start:] + names[:start]})

@@ -1,6 +1,7 @@
 """`make faults`: every fault × every seed on one running mesh, and a table of verdicts.
 
-    make faults                                        everything
+    make faults                                        everything, with one seed
+    make faults SEED="1 2 3"                           with several
     make faults POINT=after_commit                     what bears this in its name
     make faults POINT=after_commit@order SEED=3        one run again, as a failing one is named
 
@@ -25,7 +26,7 @@ from tests.faults.planted import PLANTED, SOUND, verdict_on
 from tests.faults.trials import Trial, trials, try_out
 from tests.faults.worlds import open_worlds
 
-SEEDS = (1, 2)
+SEEDS = (1,)
 TRIAL_SECONDS = 300
 SHOWN_MAX = 5
 PLANTED_BUGS = "planted bugs"
@@ -38,7 +39,7 @@ def main() -> int:
     """The exit code: 0 only when nothing was objected to, and all planted bugs were."""
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__.splitlines()[0])
     parser.add_argument("--point", default="", help="only what bears this in its name")
-    parser.add_argument("--seed", type=int, action="append", help="instead of all seeds; may be repeated")
+    parser.add_argument("--seed", type=int, action="append", help="may be repeated; default 1")
     parser.add_argument("--list", action="store_true", help="names of all trials")
     options = parser.parse_args()
     chosen = [trial for trial in trials() if options.point in trial.name]

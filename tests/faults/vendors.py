@@ -4,11 +4,12 @@ The switches are the simulators' own (`connectors/kit/simulator/faults.py`), and
 orders are handed in, posted, shipped, billed and paid.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from libs.cli.demo.vendors import Body
-from tests.faults.ground import Ground
+from tests.faults.ground import Ground, NeverHappened
 
 ORDERS = 30
 LOOKS = 12
@@ -34,8 +35,12 @@ class VendorTrouble:
             for _ in range(LOOKS):
                 await ground.advance(batch.order_ids)
                 await ground.pause()
+            hits = Counter(await ground.erp.hits()) + Counter(await ground.crm.hits())
         finally:
             await ground.calm_vendors()
+        spared = {str(fault["kind"]) for fault in (*self.erp, *self.crm)} - hits.keys()
+        if spared:
+            raise NeverHappened(f"{', '.join(sorted(spared))} struck nothing")
 
 
 def _drawn(faults: Sequence[Body], seed: int) -> list[Body]:

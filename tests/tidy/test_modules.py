@@ -11,7 +11,6 @@ LINES_WANTED = 300
 TEST_LINES_MAX = 900
 """A suite of promises about one thing is read one promise at a time."""
 LONG_MODULES: dict[str, str] = {
-    "libs/common/durable/unit.py": "the way of a command from the queue to its commit, in one go",
     "connectors/kit/simulator/store.py": "one store, its rows and its transaction, which know each other's parts",
     "connectors/netsuite/simulator/record_types.py": "the vendor's record types as tables",
     "services/order/commands.py": "one function per intention, read like a table of contents",

@@ -1,5 +1,6 @@
 """The durable core: what must commit together, and the two loops that carry it outward and inward.
 
+    tx/          what one command may read and write
     unit.py      one commit for state, events, deliveries, audit, links and answer; waiting commands share it
     relay.py     claims due deliveries, hands them to targets, settles them
     settling.py  what becomes of a delivery once it was tried: delivered, retried, in doubt, parked

@@ -14,6 +14,7 @@ from ordermesh.operations.v1 import operations_service_pb2 as pb
 from ordermesh.order.v1 import order_pb2
 
 from libs.common.context import using
+from libs.common.durable import unit as unit_module
 from libs.common.durable.lanes import OPEN_AFTER_FAILURES
 from libs.common.durable.model import Delivery
 from libs.common.durable.operations.servicer import Context, OperationsServicer
@@ -397,3 +398,24 @@ async def test_a_thousand_items_are_replayed_by_two_operators_once_each(desk: De
     assert len(items) == 300
     assert sum(isinstance(outcome, operations_pb2.Delivery) for outcome in outcomes) == 300
     assert await desk.world.rows("SELECT count(*) FROM audit") == [{"count": 300}]
+
+
+async def test_two_bulk_replays_of_one_commit_count_each_item_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        unit_module, "GROUPS_IN_FLIGHT", 1
+    )  # the write starts alone, both replays share a commit
+    for _ in range(3):
+        await desk.park()
+
+    async def replay_all(key: str) -> int:
+        request = pb.ReplayExceptionsRequest(idempotency_key=key, items_max=10)
+        return (await desk.servicer.ReplayExceptions(request, CALL)).replayed
+
+    _, first, second = await asyncio.gather(desk.world.write("x"), replay_all("a"), replay_all("b"))
+
+    assert sorted([first, second]) == [0, 3]
+    assert await desk.world.rows("SELECT count(*) FROM audit WHERE rule = 'replay_exceptions'") == [
+        {"count": 3}
+    ]

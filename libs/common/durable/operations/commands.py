@@ -110,13 +110,12 @@ async def replay_exceptions(command: ReplayMany, tx: Tx) -> Replayed:
         *command.where.values(),
     )
     due_time = tx.now
-    for number, row in enumerate(rows):
-        if tx.recall(_place("delivery", tx, row["delivery_id"])) is not None:
-            continue
+    chosen = [row for row in rows if tx.recall(_place("delivery", tx, row["delivery_id"])) is None]
+    for number, row in enumerate(chosen):
         due_time = tx.now + timedelta(seconds=number / command.per_second)
         await _change(tx, row, _due_again(row, due_time, command.pinned_mapping), command.reason)
         tx.targets.add(row["target"])
-    return Replayed(len(rows), due_time if rows else None)
+    return Replayed(len(chosen), due_time if chosen else None)
 
 
 def _due_again(row: Row, due_time: datetime, pinned_mapping: str) -> Row:
