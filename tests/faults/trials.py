@@ -38,7 +38,6 @@ def short_trials() -> Iterator[Trial]:
     """The selection that every run of the tests makes."""
     yield Crash("order", "after_deliver")
     yield Crash("invoice", "before_commit")
-    yield Crash("customer", "after_commit")
     yield PostgresStopped(2.0)
     yield ValkeyStopped(0.0)
     yield RollingRestart(("order", "connector-netsuite", "gateway"))

@@ -20,7 +20,8 @@ def declared() -> tuple[set[str], set[str]]:
     """Names of the distributions for the product, and of those that development adds."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     product = {name_of(requirement) for requirement in project["project"]["dependencies"]}
-    return product, {name_of(requirement) for requirement in project["dependency-groups"]["dev"]}
+    groups = project["dependency-groups"]
+    return product, {name_of(requirement) for requirement in (*groups["dev"], *groups["bench"])}
 
 
 def name_of(requirement: str) -> str:
@@ -60,5 +61,5 @@ def test_every_package_that_is_imported_is_declared() -> None:
         }
     )
     assert not undeclared, report(
-        "Declare in pyproject.toml, under dependencies or the group dev", undeclared
+        "Declare in pyproject.toml, under dependencies or the groups dev and bench", undeclared
     )
