@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).resolve().parent
 MARKER_OF_TIER = {"integration": "integration", "e2e": "e2e", "simulation": "sim"}
 JOURNEYS = "tests/e2e/"
+FAULTS = "tests/faults"
 MACHINE_SETTINGS = ("ORDERMESH_", "OTEL_")
 KEPT_SETTINGS = frozenset({"ORDERMESH_SIM_SEED"})
 """What a person hands to the tests themselves."""
@@ -43,7 +44,7 @@ class ByFile(LoadFileScheduling):
     """One worker per file, one for all journeys."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return JOURNEYS if nodeid.startswith(JOURNEYS) else super()._split_scope(nodeid)
+        return JOURNEYS if nodeid.startswith((JOURNEYS, FAULTS)) else super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)

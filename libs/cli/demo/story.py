@@ -148,7 +148,14 @@ class Story:
         accounts = await load_crm(self.crm, goods.companies, goods.articles)
         for kind, wanted in (("customers", len(goods.companies)), ("products", len(goods.articles))):
             await self._until_linked(kind, wanted)
+        await self._until_told()
         return accounts
+
+    async def _until_told(self) -> None:
+        """The order service checks against copies of its own; it has been told once nothing waits for it."""
+        while waiting := await self.watcher.waiting_for("service:order"):
+            self._stage.show("changes that orders are still to hear of", waiting, waiting)
+            await self.watcher.pause()
 
     async def _until_linked(self, kind: str, wanted: int) -> None:
         while True:

@@ -102,6 +102,15 @@ class _Master(_Model):
     links: Sequence[_Link] = ()
 
 
+class _Queue(_Model):
+    target: str = ""
+    waiting: int = 0
+
+
+class _Queues(_Model):
+    queues: Sequence[_Queue] = ()
+
+
 class _MasterPage(_Model):
     customers: Sequence[_Master] = ()
     products: Sequence[_Master] = ()
@@ -117,6 +126,11 @@ class Watcher:
         self._client = client
         self._clock = clock
         self._never = asyncio.Event()
+
+    async def waiting_for(self, target: str) -> int:
+        """Deliveries that have yet to reach a target, over all services."""
+        queues = (await self._get("/v1/queues", _Queues, {})).queues
+        return sum(queue.waiting for queue in queues if queue.target == target)
 
     async def orders(self) -> dict[str, SeenOrder]:
         """All orders by id."""
