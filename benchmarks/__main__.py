@@ -61,7 +61,7 @@ class Extent:
 
 
 QUICK = Extent(rounds=3, seconds=1.2, latency_seconds=1.5, growth=False, limit=60.0)
-FULL = Extent(rounds=7, seconds=4.0, latency_seconds=6.0, growth=True, limit=600.0)
+FULL = Extent(rounds=5, seconds=3.0, latency_seconds=5.0, growth=True, limit=600.0)
 ROUNDS_SHARE = 0.6
 """Share of the time after which no round begins."""
 

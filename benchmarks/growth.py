@@ -74,7 +74,8 @@ async def _fill(driver: asyncpg.Connection, stored: int) -> None:
     record_id = await driver.fetchval("SELECT max(record_id) FROM orders")
     for table in COPIED:
         await driver.execute(await _copying(driver, table, record_id), copies + 1, copies + stored - there)
-    await driver.execute("VACUUM ANALYZE; CHECKPOINT")
+    await driver.execute("VACUUM ANALYZE")
+    await driver.execute("CHECKPOINT")
 
 
 async def _copying(driver: asyncpg.Connection, table: str, record_id: str) -> str:
