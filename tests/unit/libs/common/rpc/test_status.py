@@ -1,5 +1,6 @@
 """An error crosses a process border unchanged, and a status that is not ours is read with caution."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import grpc
@@ -22,7 +23,8 @@ from libs.common.rpc.status import (
 
 READING = methods()["/ordermesh.connector.v1.ConnectorService/FindByKey"]
 WRITING = methods()["/ordermesh.connector.v1.ConnectorService/ApplyChange"]
-REPEATED = methods()["/ordermesh.order.v1.OrderService/SubmitOrder"]
+REPEATED = replace(WRITING, attempts_max=3)
+"""No write of our contracts is repeated by gRPC itself; one that were would have to be sorted so."""
 
 words = st.text(st.characters(codec="utf-8", exclude_characters=";", exclude_categories=["C"]), max_size=40)
 keys = st.from_regex(r"[a-z_]{5,20}", fullmatch=True).filter(
