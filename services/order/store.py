@@ -14,7 +14,7 @@ from libs.common.durable.tables import record_table
 from libs.common.durable.tx import Group, Kind, Records, Tx
 from libs.common.expiring import Expiring
 from services.order.commands import Routing
-from services.order.domain import KnownCustomer, KnownProduct, Order, Party
+from services.order.domain import KnownCustomer, KnownProduct, Order, Party, customer_name, product_name
 
 METADATA = sa.MetaData()
 ORDERS = record_table(
@@ -90,15 +90,6 @@ def new_copies() -> Copies:
     return Expiring(COPIES_MAX, COPIES_TIME)
 
 
-def name_of(party: Party) -> str:
-    """Name under which a customer is kept."""
-    return (
-        f"customer/{party.customer_id}"
-        if party.customer_id
-        else f"customer/{party.system}/{party.external_id}"
-    )
-
-
 class TxReferences:
     """Copies of customers and products within one transaction."""
 
@@ -107,12 +98,12 @@ class TxReferences:
         self._copies = copies
 
     async def customer(self, party: Party) -> KnownCustomer | None:
-        name = name_of(party)
+        name = customer_name(party)
         found = await self._read([name])
         return _CUSTOMER.validate_json(found[name]) if name in found else None
 
     async def products(self, skus: Sequence[str]) -> dict[str, KnownProduct]:
-        found = await self._read([f"product/{sku}" for sku in dict.fromkeys(skus)])
+        found = await self._read([product_name(sku) for sku in dict.fromkeys(skus)])
         products = [_PRODUCT.validate_json(record) for record in found.values()]
         return {product.sku: product for product in products}
 
@@ -121,7 +112,7 @@ class TxReferences:
             self._keep(name, _CUSTOMER.dump_json(customer).decode())
 
     def keep_product(self, product: KnownProduct) -> None:
-        self._keep(f"product/{product.sku}", _PRODUCT.dump_json(product).decode())
+        self._keep(product_name(product.sku), _PRODUCT.dump_json(product).decode())
 
     def _keep(self, name: str, record: str) -> None:
         row = {"tenant": self._tx.context.tenant, "name": name, "record": record}
@@ -158,7 +149,7 @@ class ReferenceReads:
         self, tenant: str, party: Party, skus: Sequence[str]
     ) -> tuple[KnownCustomer | None, dict[str, KnownProduct]]:
         """The customer and the products by SKU, as far as they are known."""
-        names = [name_of(party), *(f"product/{sku}" for sku in dict.fromkeys(skus))]
+        names = [customer_name(party), *(product_name(sku) for sku in dict.fromkeys(skus))]
         rows = await self._store.fetch(
             "SELECT name, record::text AS record FROM reference WHERE tenant = $1 AND name = ANY($2::text[])",
             tenant,

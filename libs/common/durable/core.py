@@ -90,7 +90,7 @@ class Core(Generic[T]):
         )
 
     def heard(self, targets: Sequence[str]) -> list[str]:
-        """Targets that exist here: the stream only with a Redis, systems only where the topology has them."""
+        """Targets that exist here: the stream only where there is a Redis."""
         return [target for target in targets if target != STREAM or self._redis is not None]
 
     def systems(self, role: str) -> list[str]:

@@ -6,7 +6,14 @@ order.py       what it may become                   references.py  what is known
 
 from libs.common.address import Address
 from services.order.domain.order import Order
-from services.order.domain.references import KnownCustomer, KnownProduct, check_references, reference_ids
+from services.order.domain.references import (
+    KnownCustomer,
+    KnownProduct,
+    check_references,
+    customer_name,
+    product_name,
+    reference_ids,
+)
 from services.order.domain.states import FINAL, REACHED, REQUESTED, OrderEvent, Stage, State
 from services.order.domain.values import (
     Correction,
@@ -38,6 +45,8 @@ __all__ = [
     "Stage",
     "State",
     "check_references",
+    "customer_name",
+    "product_name",
     "reference_ids",
     "sum_of",
 ]

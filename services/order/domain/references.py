@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from libs.common.errors import Refused, Violation
 from services.order.domain.order import Order
-from services.order.domain.values import OrderLine
+from services.order.domain.values import OrderLine, Party
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,20 @@ class KnownProduct:
     active: bool
     unit_code: str
     external_ids: dict[str, str]
+
+
+def customer_name(party: Party) -> str:
+    """Name under which what is known of a customer is kept: by our id, or by an outside record."""
+    return (
+        f"customer/{party.customer_id}"
+        if party.customer_id
+        else f"customer/{party.system}/{party.external_id}"
+    )
+
+
+def product_name(sku: str) -> str:
+    """Name under which what is known of a product is kept."""
+    return f"product/{sku}"
 
 
 def check_references(order: Order, customer: KnownCustomer | None, products: dict[str, KnownProduct]) -> None:

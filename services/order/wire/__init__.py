@@ -14,13 +14,11 @@ from services.order.wire.answers import (
     render_submitted_order,
 )
 from services.order.wire.events import (
-    customer_name,
     known_customer,
     known_product,
     order_invoice,
     order_of_event,
     parse_progress,
-    product_name,
     render_change,
     render_event,
 )
@@ -39,7 +37,6 @@ __all__ = [
     "availability_question",
     "credit_answer",
     "credit_question",
-    "customer_name",
     "known_customer",
     "known_product",
     "order_invoice",
@@ -48,7 +45,6 @@ __all__ = [
     "parse_decision",
     "parse_progress",
     "parse_submit_order",
-    "product_name",
     "render_approved_order",
     "render_cancelled_order",
     "render_change",

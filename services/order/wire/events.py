@@ -94,18 +94,9 @@ def known_customer(data: bytes) -> tuple[domain.KnownCustomer, Sequence[str]]:
     known = domain.KnownCustomer(
         customer.customer_id, customer.state == customer_pb2.CUSTOMER_STATE_ACTIVE, links
     )
-    names = [customer_name(customer_id=customer.customer_id)]
-    return known, [*names, *(customer_name(system, external_id) for system, external_id in links.items())]
-
-
-def customer_name(system: str = "", external_id: str = "", *, customer_id: str = "") -> str:
-    """Name under which a customer is kept."""
-    return f"customer/{customer_id}" if customer_id else f"customer/{system}/{external_id}"
-
-
-def product_name(sku: str) -> str:
-    """Name under which a product is kept."""
-    return f"product/{sku}"
+    parties = [domain.Party(customer_id=customer.customer_id)]
+    parties += [domain.Party(system=system, external_id=external_id) for system, external_id in links.items()]
+    return known, [domain.customer_name(party) for party in parties]
 
 
 def known_product(data: bytes) -> domain.KnownProduct:
