@@ -1,19 +1,26 @@
 """The database of one service. Open this file for connections, schemas and what a database error means."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import asyncpg
 import sqlalchemy as sa
+import structlog
+from asyncpg.transaction import Transaction
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from libs.common.durable.tx import Lost
 from libs.common.errors import NotDone, OrdermeshError, Refused
 
+LOG = structlog.get_logger(__name__)
 CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 20.0
 POOL_SECONDS = 5.0
 LOCK_MILLISECONDS = 5000
+
+R = TypeVar("R")
+First = Callable[[asyncpg.Connection], Awaitable[R]]
 
 AGAIN = (
     Lost,
@@ -58,6 +65,16 @@ UNREACHABLE = (
 """The database, or the way to it, cannot be used now. Ask for `UNSTORABLE` first: the driver's own kind is an
 `InterfaceError` too."""
 
+STALE = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""How the first message fails on a connection that the server closed before; another connection may live."""
+
 
 def schema_of(service: str) -> str:
     """Each service has a schema of its own."""
@@ -92,10 +109,21 @@ class Store:
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection of the pool, as the driver sees it. One that failed or is unclean is not used again."""
+        async with self._opened(_nothing) as (driver, _):
+            yield driver
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[tuple[asyncpg.Connection, Transaction]]:
+        """A connection with a transaction begun on it; ending it is the caller's part."""
+        async with self._opened(_begin) as opened:
+            yield opened
+
+    @asynccontextmanager
+    async def _opened(self, first: First[R]) -> AsyncIterator[tuple[asyncpg.Connection, R]]:
         async with self.engine.connect() as connection:
-            driver = await self._living(connection)
+            driver, answer = await self._on_a_living_one(connection, first)
             try:
-                yield driver
+                yield driver, answer
             except UNSTORABLE:
                 raise
             except UNREACHABLE:
@@ -105,15 +133,26 @@ class Store:
                 if not connection.invalidated and driver.is_in_transaction():
                     await connection.invalidate()
 
-    async def _living(self, connection: AsyncConnection) -> asyncpg.Connection:
-        """The pool learns only here that the server has closed connections while they lay idle."""
-        driver = await _driver_of(connection)
-        for _ in range(self._pool_max):
-            if not driver.is_closed():
-                break
-            await connection.invalidate()
+    async def _on_a_living_one(
+        self, connection: AsyncConnection, first: First[R]
+    ) -> tuple[asyncpg.Connection, R]:
+        """Does what comes first on a connection that still lives.
+
+        Only here shows that the server closed a connection while it lay idle, at times only by the first message being
+        refused half-way: `first` must be something that can be said again.
+        """
+        for stale in range(self._pool_max + 1):
             driver = await _driver_of(connection)
-        return driver
+            try:
+                return driver, await _say(first, driver)
+            except UNSTORABLE:
+                raise
+            except STALE as error:
+                await connection.invalidate()
+                if stale == self._pool_max:
+                    raise
+                LOG.info("stale_connection", cause=type(error).__name__)
+        raise AssertionError("the last try returns or raises")
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """Rows of one read outside any transaction.
@@ -121,9 +160,13 @@ class Store:
         NotDone STORE_UNAVAILABLE when the database cannot be reached, Refused INVALID_FIELD for a value that no column
         can hold.
         """
+
+        async def read(driver: asyncpg.Connection) -> list[asyncpg.Record]:
+            return list(await driver.fetch(query, *arguments))
+
         try:
-            async with self.driver() as driver:
-                return list(await driver.fetch(query, *arguments))
+            async with self._opened(read) as (_, rows):
+                return rows
         except UNSTORABLE as error:
             raise unstorable() from error
         except UNREACHABLE as error:
@@ -141,6 +184,22 @@ async def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None
     return driver
+
+
+async def _say(first: First[R], driver: asyncpg.Connection) -> R:
+    if driver.is_closed():
+        raise asyncpg.ConnectionDoesNotExistError("closed while idle")
+    return await first(driver)
+
+
+async def _nothing(driver: asyncpg.Connection) -> None:
+    pass
+
+
+async def _begin(driver: asyncpg.Connection) -> Transaction:
+    transaction = driver.transaction()
+    await transaction.start()
+    return transaction
 
 
 def unreachable(error: BaseException) -> OrdermeshError:

@@ -235,9 +235,7 @@ class Unit(Generic[T]):
     async def _commit_once(self, work: Callable[[Group], Awaitable[R]]) -> R:
         committing = False
         try:
-            async with self.store.driver() as driver:
-                transaction = driver.transaction()
-                await transaction.start()
+            async with self.store.transaction() as (driver, transaction):
                 try:
                     group = Group(driver, self.clock.now(), self.new_id)
                     result = await work(group)

@@ -19,6 +19,8 @@ from libs.common.errors import OutcomeUnknown
 
 COMMIT = b"COMMIT;"
 CHUNK_BYTES = 64 * 1024
+SHUTDOWN = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+SHUTDOWN_MESSAGE = b"E" + (len(SHUTDOWN) + 4).to_bytes(4, "big") + SHUTDOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class DatabaseLink:
         self._folder = Path(tempfile.mkdtemp(prefix="ordermesh-link-"))
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self._messages_left: int | None = None
         self.was_cut = False
         """True once the cut that `cut_after` announced has happened."""
@@ -192,6 +195,11 @@ class DatabaseLink:
         """
         self._lose_commit, self._for_good = applied, for_good
 
+    def announce_shutdown(self) -> None:
+        """Tells each client what PostgreSQL says before it closes; the closing itself has not arrived yet."""
+        for client in self._clients:
+            client.write(SHUTDOWN_MESSAGE)
+
     def _drop(self) -> None:
         if self._for_good:
             self._shut()
@@ -206,7 +214,9 @@ class DatabaseLink:
             writer.transport.abort()
             return
         self._open |= {writer, server_writer}
+        self._clients.add(writer)
         await asyncio.gather(self._forward(reader, server_writer), self._return(server_reader, writer))
+        self._clients.discard(writer)
         for end in (writer, server_writer):
             self._open.discard(end)
             end.close()

@@ -199,6 +199,19 @@ async def test_connections_that_were_closed_while_idle_fail_nobody(world: World)
     await asyncio.gather(*(unit.store.fetch("SELECT pg_sleep(0.02)") for _ in range(3)))
 
 
+async def test_a_connection_that_was_told_to_go_while_idle_fails_nobody(
+    world: World, link: DatabaseLink
+) -> None:
+    """The server's last words have arrived, the end of the connection has not: the driver still calls it open."""
+    unit = world.new_unit(url=link.url, pool_max=2)
+    for _ in range(3):
+        await asyncio.gather(*(unit.store.fetch("SELECT pg_sleep(0.02)") for _ in range(2)))
+        link.announce_shutdown()
+        await asyncio.gather(write(unit), unit.store.fetch("SELECT 1"))
+
+    assert await world.counts() == FULL
+
+
 async def nobody_connected(world: World) -> bool:
     connected = "SELECT 1 FROM pg_stat_activity WHERE application_name = $1"
     return not await world.rows(connected, f"ordermesh-{world.service}")
