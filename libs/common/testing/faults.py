@@ -146,6 +146,7 @@ class DatabaseLink:
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._clients: set[asyncio.StreamWriter] = set()
+        self._told: set[asyncio.StreamWriter] = set()
         self._messages_left: int | None = None
         self.was_cut = False
         """True once the cut that `cut_after` announced has happened."""
@@ -196,9 +197,10 @@ class DatabaseLink:
         self._lose_commit, self._for_good = applied, for_good
 
     def announce_shutdown(self) -> None:
-        """Tells each client what PostgreSQL says before it closes; the closing itself has not arrived yet."""
+        """Tells each client what PostgreSQL says before it closes; the end arrives with the client's next message."""
         for client in self._clients:
             client.write(SHUTDOWN_MESSAGE)
+        self._told |= self._clients
 
     def _drop(self) -> None:
         if self._for_good:
@@ -215,15 +217,21 @@ class DatabaseLink:
             return
         self._open |= {writer, server_writer}
         self._clients.add(writer)
-        await asyncio.gather(self._forward(reader, server_writer), self._return(server_reader, writer))
+        await asyncio.gather(self._forward(reader, server_writer, writer), self._return(server_reader, writer))
         self._clients.discard(writer)
+        self._told.discard(writer)
         for end in (writer, server_writer):
             self._open.discard(end)
             end.close()
 
-    async def _forward(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+    async def _forward(
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
         with suppress(OSError):
             while chunk := await reader.read(CHUNK_BYTES):
+                if client in self._told:
+                    client.transport.abort()
+                    break
                 if self._is_cut_here() or (COMMIT in chunk and self._lose_commit is False):
                     self._lose_commit = None
                     self._drop()
