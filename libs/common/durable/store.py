@@ -152,6 +152,10 @@ class Store:
                 if stale == self._pool_max:
                     raise
                 LOG.info("stale_connection", cause=type(error).__name__)
+            except BaseException:
+                # The driver takes a transaction that could not begin, or was given up, for one that is open.
+                await connection.invalidate()
+                raise
         raise AssertionError("the last try returns or raises")
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:

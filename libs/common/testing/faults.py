@@ -217,7 +217,9 @@ class DatabaseLink:
             return
         self._open |= {writer, server_writer}
         self._clients.add(writer)
-        await asyncio.gather(self._forward(reader, server_writer, writer), self._return(server_reader, writer))
+        await asyncio.gather(
+            self._forward(reader, server_writer, writer), self._return(server_reader, writer)
+        )
         self._clients.discard(writer)
         self._told.discard(writer)
         for end in (writer, server_writer):

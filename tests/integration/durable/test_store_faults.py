@@ -31,6 +31,7 @@ from tests.integration.durable.world import World, until
 EMPTY = dict.fromkeys(("idempotency", "notes", "event", "delivery", "audit", "link"), 0)
 FULL = {**dict.fromkeys(EMPTY, 1), "delivery": 2}
 MESSAGES_MAX = 200
+TURNS_MAX = 400
 
 
 @pytest_asyncio.fixture
@@ -240,6 +241,23 @@ async def test_a_cancelled_commit_leaves_no_transaction_behind_in_the_pool(world
     assert await unit.store.fetch("SELECT pg_current_xact_id_if_assigned() AS xid") is not None
     await write(unit)
     assert await world.counts() == FULL
+
+
+async def test_a_commit_given_up_at_any_step_leaves_a_connection_that_serves_the_next(world: World) -> None:
+    """Also while the transaction is only beginning."""
+    unit = world.new_unit(pool_max=1)
+    await write(unit, "first")
+    for turns in range(TURNS_MAX):
+        task = asyncio.create_task(unit.commit(lambda group: group.driver.fetch("SELECT 1")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        ended = task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await write(unit, f"k{turns}")
+        if ended:
+            break
+    assert await world.count("notes") == turns + 2
 
 
 async def test_a_transaction_left_open_is_never_handed_to_the_next(world: World) -> None:
