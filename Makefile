@@ -7,7 +7,9 @@
 PYTHON ?= python3
 ARGS ?=
 SEED ?= 0
+STEPS ?= 2000
 POINT ?=
+EXAMPLES ?= 50
 WORKERS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
@@ -23,7 +25,7 @@ IMAGE := protos/gen/contracts.binpb
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check up down generate bench integration e2e sim faults format docs lock clean \
+.PHONY: help demo test check up down generate bench profile integration e2e sim fuzz faults format docs release lock clean \
 	check-format check-lint check-types check-imports check-contracts check-tidy
 
 help: ## Lists the targets
@@ -49,15 +51,20 @@ generate: $(READY) ## Compiles the contracts into protos/gen
 bench: $(READY) $(PEERS) ## Measures against common ways of doing the same, side by side in one run
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+profile: $(READY) $(PEERS) ## Draws flame graphs of the accept path into docs/benchmarks
+	@$(BIN)/python -m benchmarks.profile $(ARGS)
+
 integration: $(READY) ## Runs the tests that use real stores and processes
 	@$(PYTEST) $(PARALLEL) tests/integration $(ARGS)
 
 e2e: $(READY) ## Runs the journeys through all processes
 	@$(PYTEST) tests/e2e $(ARGS)
 
-sim: $(READY) ## Runs the simulation under a fake clock and faulty links: make sim SEED=7
-	@test -d tests/simulation || { echo "there is no simulation yet" >&2; exit 1; }
-	@ORDERMESH_SIM_SEED=$(SEED) $(PYTEST) tests/simulation $(ARGS)
+sim: $(READY) ## Simulates the mesh under a fake clock and faults, seed by seed: make sim SEED="7 8" STEPS=20000
+	@$(BIN)/python -m tests.simulation --steps $(STEPS) $(foreach seed,$(filter-out 0,$(SEED)),--seed $(seed)) $(ARGS)
+
+fuzz: $(READY) ## Tries the REST surface with requests made from its document: make fuzz EXAMPLES=200
+	@ORDERMESH_FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) tests/integration/services/test_surface.py -s $(ARGS)
 
 faults: $(READY) ## Kills processes and stores in the middle and judges: make faults POINT=after_deliver SEED=3
 	@GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults --point '$(POINT)' $(foreach seed,$(filter-out 0,$(SEED)),--seed $(seed)) $(ARGS)
@@ -67,8 +74,14 @@ format: $(READY) ## Formats Python and the contracts
 	@$(BIN)/ruff format .
 	@$(BIN)/buf format --write protos
 
-docs: $(READY) ## Writes docs/settings.md from the code
+docs: $(READY) ## Writes the pages in docs/ that are made from code and contracts
 	@$(BIN)/python -m tests.tidy.settings_page
+	@$(BIN)/python -m tests.tidy.metrics_page
+	@$(BIN)/python -m tests.tidy.roles_page
+	@$(BIN)/python -m tests.tidy.ownership_page
+
+release: $(READY) ## Keeps the contracts of this version, which later ones are held against
+	@$(BIN)/python -m protos.release
 
 lock: $(SYNCED) ## Resolves the dependencies anew within pyproject.toml's bounds
 	@$(BIN)/uv lock --upgrade
@@ -92,11 +105,7 @@ check-imports: $(READY)
 
 check-contracts: $(READY)
 	@$(BIN)/buf lint $(IMAGE) --path ordermesh
-	@for released in protos/released/*.binpb; do \
-		test -e "$$released" || continue; \
-		echo "buf breaking against $$released"; \
-		$(BIN)/buf breaking $(IMAGE) --path ordermesh --against "$$released" || exit 1; \
-	done
+	@$(BIN)/python -m protos.compare
 
 check-tidy: $(READY)
 	@$(PYTEST) --quiet --durations=0 --durations-min=5 tests/tidy

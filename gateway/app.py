@@ -9,27 +9,33 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 
-from gateway import inbound, systems
+from gateway import inbound, ownership, systems
 from gateway.auth import Admission
 from gateway.calls import Calls, place_of
 from gateway.coalesce import Coalesced
 from gateway.config import GatewaySettings
-from gateway.edge import Edge, Load
+from gateway.edge import Edge
 from gateway.exchange import Answer
 from gateway.forward import Backends, Forward
 from gateway.health import Readiness
 from gateway.inbound import Inbound
+from gateway.lanes import Load
+from gateway.lifecycle import announced
 from gateway.openapi import documents
 from gateway.operations import Operations
 from gateway.pages import pages
 from gateway.problems import NOWHERE
+from gateway.rates import Rates
 from gateway.routes import Route, RouteTable, Template
 from gateway.rules import Rule, public_rules
 from gateway.submission import Submissions
 from gateway.systems import Systems
 from gateway.transcode import Transcoder
-from libs.common.clock import Clock
+from libs.common.clock import Clock, SystemClock
 from libs.common.identity import ROLES, Verifier
+from libs.common.metrics.serving import serving_metrics
+from libs.common.ratelimit import RateLimiter
+from libs.common.rpc.contract import SUBMISSION
 from libs.common.topology import Topology
 
 OPERATIONS = "operations"
@@ -54,17 +60,20 @@ def build(
 ) -> Gateway:
     """forward: how requests reach backends; gRPC calls to the topology's addresses unless given."""
     backends = Backends(topology, settings)
-    readiness = Readiness(topology)
-    load = Load(settings.requests_max)
+    readiness = Readiness(topology, settings)
+    load = Load(settings.places)
+    rates = Rates(settings.quotas, RateLimiter(_redis_url(settings)), clock or SystemClock())
     sending = forward or _sending(backends, settings)
     calls = Calls(sending, Transcoder(settings.limits), settings.limits)
     rules = tuple(public_rules())
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        yield
+        async with serving_metrics(settings, "gateway", load.tell):
+            yield
         await backends.close()
         await readiness.close()
+        await rates.close()
 
     table = RouteTable(
         [
@@ -78,8 +87,13 @@ def build(
         pages(readiness, load, written, lambda _: lifespan()),
         Admission(Verifier(settings, clock)),
         load,
+        rates,
     )
     return Gateway(app, load, lifespan)
+
+
+def _redis_url(settings: GatewaySettings) -> str | None:
+    return settings.redis_url.get_secret_value() if settings.redis_url else None
 
 
 def _sending(backends: Backends, settings: GatewaySettings) -> Forward:
@@ -98,7 +112,14 @@ def _contract_routes(rules: Iterable[Rule], calls: Calls) -> Iterable[Route]:
     }
     for rule in rules:
         make = operations.route if rule.package == OPERATIONS else special.get(rule.name, calls.route)
-        yield Route(rule.verb, Template.parse(rule.template), make(rule), rule.method.roles, place_of(rule))
+        yield Route(
+            rule.verb,
+            Template.parse(rule.template),
+            announced(rule.desc, make(rule)),
+            rule.method.roles,
+            place_of(rule),
+            rule.method.lane,
+        )
 
 
 def _own_routes(
@@ -108,12 +129,14 @@ def _own_routes(
     listing = Systems(topology, readiness, show_simulators=settings.in_development)
     payloads = Inbound(calls, _submissions(rules, calls), topology, settings.limits)
     yield Route("GET", Template.parse(systems.TEMPLATE), listing.answer, ROLES, NOWHERE)
+    yield Route("GET", Template.parse(ownership.TEMPLATE), ownership.answer, ROLES, NOWHERE)
     yield Route(
         "POST",
         Template.parse(inbound.TEMPLATE),
         payloads.answer,
         inbound.translate_method().roles,
         NOWHERE,
+        SUBMISSION,
     )
 
 

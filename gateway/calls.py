@@ -18,10 +18,12 @@ from gateway.conditions import (
     etag_header,
     expected_etag,
     is_known,
+    required_etag,
     required_key,
 )
 from gateway.exchange import Answer, Exchange, Reply
 from gateway.forward import Answered, Forward
+from gateway.lifecycle import deprecations_in, headers_of
 from gateway.limits import Limits, read_body
 from gateway.pointers import pointer_of
 from gateway.preferences import Preferences, applied
@@ -58,12 +60,13 @@ class Calls:
         """The request, complete and valid. Raises Refused."""
         check_accept(exchange)
         key = required_key(exchange) if rule.key is not None else ""
-        etag = expected_etag(exchange) if rule.etag is not None else ""
+        etag = _version(rule, exchange)
         body = await self._body(exchange) if rule.body else b""
         request = self._transcoder.request(rule, variables, exchange.query, body)
         fill_key(request, rule, key)
         fill_etag(request, rule, etag)
         self._transcoder.check(request)
+        exchange.told += headers_of(*deprecations_in(request))
         return request
 
     async def _body(self, exchange: Exchange) -> bytes:
@@ -71,6 +74,13 @@ class Calls:
         if body:
             check_json_body(exchange)
         return body
+
+
+def _version(rule: Rule, exchange: Exchange) -> str:
+    """Version that the caller names; a change of a record must name one."""
+    if rule.etag is None:
+        return ""
+    return required_etag(exchange) if rule.needs_version else expected_etag(exchange)
 
 
 def await_news(request: Message, rule: Rule, preferences: Preferences) -> str:

@@ -64,6 +64,7 @@ class Coalesced:
         self._batch = methods()[BATCH]
         self._waiting: list[Waiting] = []
         self._under_way: set[asyncio.Task[None]] = set()
+        self._send_asked = False
 
     async def forward(
         self, target: str, method: Method, request: bytes, exchange: Exchange, *, seconds: float | None = None
@@ -73,12 +74,17 @@ class Coalesced:
             return await self._alone(target, method, request, exchange, seconds=seconds)
         if len(self._waiting) >= WAITING_MAX:
             raise NotDone("OVERLOADED", "too many orders wait to be handed on")
-        waiting = Waiting(request, exchange, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(request, exchange, loop.create_future())
         self._waiting.append(waiting)
-        self._send_waiting(target)
+        if not self._send_asked:
+            self._send_asked = True
+            # Once what is ready now has run: requests that arrived at the same moment leave together.
+            loop.call_soon(self._send_waiting, target)
         return await waiting.answered
 
     def _send_waiting(self, target: str) -> None:
+        self._send_asked = False
         while self._waiting and len(self._under_way) < UNDER_WAY_MAX:
             sent, self._waiting = self._waiting[:ENTRIES_MAX], self._waiting[ENTRIES_MAX:]
             task = asyncio.create_task(self._send(target, sent))

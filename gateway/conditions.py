@@ -23,7 +23,9 @@ def idempotency_key(exchange: Exchange) -> str:
     """The caller's key, empty where there is none. Takes the draft's quoted string and a plain one."""
     stated = exchange.header(b"idempotency-key").strip()
     quoted = _QUOTED.fullmatch(stated)
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else stated
+    key = quoted[1] if quoted else stated
+    if quoted and "\\" in key:
+        key = re.sub(r"\\(.)", r"\1", key)
     if not (key.isascii() and key.isprintable()) or (stated.startswith('"') and not quoted):
         raise _header_refused(
             "idempotency_key", "the key must be printable ASCII, plain or one quoted string"
@@ -58,6 +60,13 @@ def expected_etag(exchange: Exchange) -> str:
     if not 2 < len(etag) <= ETAG_CHARACTERS_MAX or not (etag.isascii() and etag.isprintable()):
         raise Refused.field("ETAG_MISMATCH", "etag", "no record has such a version")
     return etag
+
+
+def required_etag(exchange: Exchange) -> str:
+    """Like `expected_etag`; refused ETAG_MISSING where the header is absent. `*` says that any version will do."""
+    if not exchange.header(b"if-match").strip():
+        raise Refused.field("ETAG_MISSING", "etag", "send the version you have read, or * for any")
+    return expected_etag(exchange)
 
 
 def is_known(exchange: Exchange, etag: str) -> bool:

@@ -6,16 +6,21 @@ plain text. Here headers are bounded in size, number and time, and every answer 
 
 import asyncio
 from dataclasses import dataclass
+from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.problems import bare_problem
+from gateway.problems import PAUSED_STATUSES, RETRY_SECONDS_DEFAULT, bare_problem
 
 HEADER_BYTES_MAX = 32 * 1024
 """Request line and headers together. Tokens with many roles are the largest ordinary header, a few KiB."""
+TARGET_BYTES_MAX = 16 * 1024
+"""Path and query. A filter of 1,000 characters and the longest page token, all of it escaped, are shorter."""
 HEADERS_MAX = 100
 REQUEST_SECONDS_MAX = 60.0
 """From connecting, or a request's first bytes, to its last byte. The body has a shorter bound of its own."""
+ANSWER_SECONDS_MAX = 60.0
+"""Time in which a caller may read nothing of an answer that is ready for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +34,20 @@ BROKEN = _Fault(400, "MALFORMED_BODY", "this is not an HTTP request")
 HEADERS_TOO_LARGE = _Fault(
     431, "BODY_TOO_LARGE", f"the headers have more than {HEADER_BYTES_MAX} bytes or {HEADERS_MAX} lines"
 )
+TARGET_TOO_LONG = _Fault(414, "BODY_TOO_LARGE", f"path and query have more than {TARGET_BYTES_MAX} bytes")
+CROWDED = _Fault(503, "OVERLOADED", "too many connections are open")
 TOO_SLOW = _Fault(408, "MALFORMED_BODY", f"the request did not arrive within {REQUEST_SECONDS_MAX:g} s")
 
 
 class BoundedConnection(HttpToolsProtocol):
     """One connection. Ordinary requests arrive whole and start no timer."""
 
+    connections_max: ClassVar[int] = 4096
+    """Connections of this process at a time."""
+
     _fault = BROKEN
     _timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
     _arriving = False
     """True between the first and the last byte of a request."""
     _in_headers = False
@@ -44,11 +55,25 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._start_timer()
+        if len(self.connections) > self.connections_max:
+            self._refuse(CROWDED)
+        else:
+            self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The answer waits in full buffers for a caller who does not read it."""
+        super().pause_writing()
+        self._stop_unread_timer()
+        self._unread_timer = self.loop.call_later(ANSWER_SECONDS_MAX, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_unread_timer()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         before = self._header_bytes if self._in_headers else 0
@@ -68,6 +93,12 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_begin()
         self._arriving = self._in_headers = True
         self._header_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > TARGET_BYTES_MAX:
+            self._fault = TARGET_TOO_LONG
+            raise ValueError(TARGET_TOO_LONG.detail)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
@@ -89,8 +120,10 @@ class BoundedConnection(HttpToolsProtocol):
         self._refuse(self._fault)
 
     def _refuse(self, fault: _Fault) -> None:
-        body = bare_problem(fault.status, fault.reason, fault.detail)
-        head = (
+        again = RETRY_SECONDS_DEFAULT if fault.status in PAUSED_STATUSES else None
+        body = bare_problem(fault.status, fault.reason, fault.detail, again)
+        hint = b"" if again is None else b"retry-after: %d\r\n" % again
+        head = hint + (
             b"content-type: application/problem+json\r\ncache-control: no-store\r\nconnection: close\r\n"
             b"content-length: %d\r\n\r\n" % len(body)
         )
@@ -104,6 +137,11 @@ class BoundedConnection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _too_slow(self) -> None:
         """Headers may still be answered; amid a body the application has spoken or will hear of the end."""

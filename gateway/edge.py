@@ -6,7 +6,7 @@ in it goes to the pages (`pages.py`), ordinary Starlette routes that are open to
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from time import perf_counter
 from typing import cast
 
 import structlog
@@ -16,34 +16,34 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import exchange as wire
 from gateway.auth import Admission
 from gateway.exchange import AtTheEdge, Exchange, Reply, exchange_of
+from gateway.lanes import Load
 from gateway.limits import CallerGone
 from gateway.problems import NOWHERE, Place, problem_reply
+from gateway.rates import Rates
 from gateway.routes import Route, RouteTable, allow_header
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused
-from libs.common.telemetry import is_recording, span
+from libs.common.metrics import HTTP_REFUSED, HTTP_SERVER
+from libs.common.telemetry import is_recorded, span
 
 LOG = structlog.get_logger(__name__)
 HEADERS_WITH_LISTS = frozenset({b"accept", b"if-match", b"if-none-match", b"prefer", b"tracestate"})
 NO_STORE = (b"cache-control", b"no-store")
-
-
-@dataclass(slots=True)
-class Load:
-    """How many requests are under way, and whether the process is about to stop."""
-
-    requests_max: int
-    under_way: int = 0
-    draining: bool = False
+VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+CALLER_GONE = 499
+"""Nobody was there any more to be answered."""
 
 
 class Edge:
     """The ASGI application."""
 
-    def __init__(self, table: RouteTable, pages: ASGIApp, admission: Admission, load: Load) -> None:
+    def __init__(
+        self, table: RouteTable, pages: ASGIApp, admission: Admission, load: Load, rates: Rates
+    ) -> None:
         self._table = table
         self._pages = pages
         self._admission = admission
         self._load = load
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,18 +57,25 @@ class Edge:
             _joined(scope["headers"]),
             cast(wire.Receive, receive),
         )
+        began = perf_counter()
         self._load.under_way += 1
         try:
             reply = await self._reply(exchange, scope, receive, send)
         except CallerGone:
+            _count(verb, exchange, CALLER_GONE, began)
             return
         finally:
             self._load.under_way -= 1
         if reply is not None:
             await _send(reply, exchange, send, body=verb != "HEAD")
+            _count(verb, exchange, reply.status, began)
 
     async def _reply(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> Reply | None:
         """None when a page has answered already."""
+        if exchange.header(b"expect").lower() not in ("", "100-continue"):
+            return _failed(
+                AtTheEdge(417, "INVALID_FIELD", "only 100-continue can be expected"), exchange, NOWHERE
+            )
         if exchange.verb == "OPTIONS" and (verbs := self._table.verbs(exchange.path)):
             return Reply(204, headers=((b"allow", allow_header(verbs).encode()),))
         try:
@@ -77,19 +84,30 @@ class Edge:
                 return await self._page(exchange, scope, receive, send)
         except OrdermeshError as error:
             return _failed(error, exchange, NOWHERE)
+        exchange.route = found.route.template.text
         try:
             if self._load.under_way > self._load.requests_max:
                 raise NotDone("OVERLOADED", "too many requests are under way")
             self._admission.admit(exchange, found.route.roles)
-            if not is_recording():
-                return await found.route.answer(exchange, found.variables)
-            return await _recorded(found.route, exchange, found.variables)
+            return await self._answer(found.route, exchange, found.variables)
         except OrdermeshError as error:
             return _failed(error, exchange, found.route.place)
         except CallerGone:
             raise
         except Exception as error:  # noqa: BLE001 - the outermost layer
             return _crashed(error, exchange, effect=exchange.verb != "GET")
+
+    async def _answer(self, route: Route, exchange: Exchange, variables: Mapping[str, str]) -> Reply:
+        """A place first, which is free of charge, then the rate: who is refused for being too many spends nothing."""
+        caller = exchange.caller
+        self._load.enter(route.lane, caller.tenant, caller.actor)
+        try:
+            await self._rates.spend(exchange, route.lane)
+            if not is_recorded(exchange.traceparent):
+                return await route.answer(exchange, variables)
+            return await _recorded(route, exchange, variables)
+        finally:
+            self._load.leave(route.lane, caller.tenant, caller.actor)
 
     async def _page(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> Reply | None:
         started = False
@@ -98,7 +116,7 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], NO_STORE, *_ids(exchange)]
+                message["headers"] = [*_stored_as_said(message["headers"]), *_ids(exchange)]
             await send(message)
 
         try:
@@ -121,7 +139,14 @@ async def _recorded(route: Route, exchange: Exchange, variables: Mapping[str, st
         return await route.answer(exchange, variables)
 
 
+def _count(verb: str, exchange: Exchange, status: int, began: float) -> None:
+    """A verb that nobody knows is a word of the caller's, and no label."""
+    known = verb if verb in VERBS else "_OTHER"
+    HTTP_SERVER.at(known, exchange.route, status).observe(perf_counter() - began)
+
+
 def _failed(error: OrdermeshError, exchange: Exchange, place: Place) -> Reply:
+    HTTP_REFUSED.at(error.reason).inc()
     if error.policy.failure_class == "technical":
         LOG.warning("request failed", verb=exchange.verb, path=exchange.path, error=error)
     else:
@@ -139,6 +164,7 @@ def _crashed(error: Exception, exchange: Exchange, *, effect: bool) -> Reply:
         error=error,
         exc_info=error,
     )
+    HTTP_REFUSED.at("INTERNAL").inc()
     kind = OutcomeUnknown if effect else Refused
     return problem_reply(kind("INTERNAL", "a fault of ours; its details are in the log"), exchange)
 
@@ -154,11 +180,16 @@ def _http_refused(error: HTTPException, exchange: Exchange) -> Reply:
 
 
 async def _send(reply: Reply, exchange: Exchange, send: Send, *, body: bool) -> None:
-    headers = [NO_STORE, *_ids(exchange), *reply.headers]
+    headers = [NO_STORE, *_ids(exchange), *exchange.told, *reply.headers]
     if reply.status not in (204, 304):
         headers += [(b"content-type", reply.media_type), (b"content-length", str(len(reply.body)).encode())]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body if body else b""})
+
+
+def _stored_as_said(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:
+    """A page may be kept where it says so."""
+    return headers if any(name == b"cache-control" for name, _ in headers) else [*headers, NO_STORE]
 
 
 def _ids(exchange: Exchange) -> tuple[tuple[bytes, bytes], ...]:

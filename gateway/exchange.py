@@ -43,10 +43,14 @@ class Exchange:
     correlation_id: str
     traceparent: str
     tracestate: str = ""
+    route: str = ""
+    """Template of the path that answers it. Empty until it is found."""
     token: str = ""
     """As the caller sent it; services verify it again. Empty until it is verified."""
     context: CallContext | None = None
     """Who calls. None until the token is verified."""
+    told: tuple[tuple[bytes, bytes], ...] = ()
+    """Headers that every answer to this caller has, a refusal too."""
 
     def header(self, name: bytes) -> str:
         """Value as text, empty where absent."""

@@ -32,23 +32,33 @@ class Answers:
 
 
 async def ask_all(
-    forward: Forward, method: Method, requests: Mapping[str, bytes], exchange: Exchange
+    forward: Forward,
+    method: Method,
+    requests: Mapping[str, bytes],
+    exchange: Exchange,
+    *,
+    seconds: float = ASK_SECONDS,
 ) -> Answers:
     """requests: by service. Raises the first refusal, and the first failure when nobody answered."""
-    answers = await ask_some(forward, method, requests, exchange)
+    answers = await ask_some(forward, method, requests, exchange, seconds=seconds)
     if not answers.given:
         raise answers.failures[0]
     return answers
 
 
 async def ask_some(
-    forward: Forward, method: Method, requests: Mapping[str, bytes], exchange: Exchange
+    forward: Forward,
+    method: Method,
+    requests: Mapping[str, bytes],
+    exchange: Exchange,
+    *,
+    seconds: float = ASK_SECONDS,
 ) -> Answers:
     """Like `ask_all`, but nobody needs to answer."""
 
     async def ask(service: str) -> Answered | OrdermeshError:
         try:
-            return await forward(service, method, requests[service], exchange, seconds=ASK_SECONDS)
+            return await forward(service, method, requests[service], exchange, seconds=seconds)
         except (NotDone, OutcomeUnknown) as error:
             return error
 

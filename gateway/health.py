@@ -12,6 +12,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
 from gateway.forward import CLOSE_SECONDS, address_of
+from libs.common.config import ProcessSettings
+from libs.common.rpc.channel import open_plain
 from libs.common.topology import SERVICES, Topology
 
 SERVING = "SERVING"
@@ -35,7 +37,8 @@ class Standing:
 class Readiness:
     """Asks everybody, over connections of its own."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, settings: ProcessSettings) -> None:
+        self._settings = settings
         self._systems = tuple(topology.systems)
         self._addresses = {
             target: address_of(target, topology)
@@ -65,7 +68,7 @@ class Readiness:
 
     async def _ask(self, address: str) -> str:
         if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(address)
+            self._channels[address] = open_plain(address, self._settings)
         stub = health_pb2_grpc.HealthStub(self._channels[address])
         try:
             answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=CHECK_SECONDS)

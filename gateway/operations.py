@@ -2,6 +2,7 @@
 
 GET /v1/exceptions            all services, oldest first over all of them
 /v1/exceptions/order.17…      the service that the id names
+/v1/replays/order.rpl_…       likewise
 GET /v1/queues                all services
 GET /v1/orders/…/lineage      the owner must know the record, the others add what they have of it
 GET /v1/orders/…/effects      the owner
@@ -33,6 +34,8 @@ from libs.common.errors import NotDone, OutcomeUnknown, Refused
 from libs.common.listing import PAGE_DEFAULT
 from libs.common.topology import SERVICES
 
+REPLAY_SECONDS = 15.0
+"""Deadline of each call that makes many items due: they are one commit."""
 OWNERS: Mapping[str, str] = {f"{service}s": service for service in SERVICES}
 """Collection of a subject to the service that owns it: `orders` → `order`."""
 
@@ -64,7 +67,7 @@ class Operations:
         routes = {service: self._calls.route(rule, service) for service in SERVICES}
 
         async def answer(exchange: Exchange, variables: Mapping[str, str]) -> Reply:
-            service = variables["exception_id"].partition(".")[0]
+            service = next(iter(variables.values())).partition(".")[0]
             if service not in routes:
                 raise Refused("NOT_FOUND")
             return await routes[service](exchange, variables)
@@ -136,11 +139,19 @@ class Operations:
     async def _replay_many(self, rule: Rule, exchange: Exchange, variables: Mapping[str, str]) -> Reply:
         """Every service replays what it holds; repeated with the same key, those that answered answer the same."""
         request = (await self._calls.read(rule, exchange, variables)).to_binary()
-        answers = await ask_all(self._calls.forward, rule.method, dict.fromkeys(SERVICES, request), exchange)
+        answers = await ask_all(
+            self._calls.forward,
+            rule.method,
+            dict.fromkeys(SERVICES, request),
+            exchange,
+            seconds=REPLAY_SECONDS,
+        )
         merged = ReplayExceptionsResponse()
         for content in answers.given.values():
             part = ReplayExceptionsResponse.from_binary(content)
             merged.replayed += part.replayed
+            merged.awaiting_approval += part.awaiting_approval
+            merged.replay_ids.extend(part.replay_ids)
             if part.last_due_time is not None:
                 merged.last_due_time = _later(merged.last_due_time, part.last_due_time)
         return merged_reply(merged, answers.unreachable)

@@ -6,6 +6,7 @@
 /problems/{code}        what a problem means and who can make it go away
 /openapi.json           OpenAPI 3.1
 /openapi-3.0.json       the same in 3.0.3, for importers that know no more
+/docs                   the same for people
 """
 
 from collections.abc import Callable, Mapping
@@ -16,18 +17,22 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Lifespan, Receive, Scope, Send
 
-from gateway.edge import Edge, Load
+from gateway import reference
+from gateway.edge import Edge
 from gateway.health import Readiness
+from gateway.lanes import Load
 from gateway.problems import PROBLEMS_PATH, problem_type
 from libs.common.errors import POLICIES, Refused
 
 INDEX: Mapping[str, str] = {
+    "reference": reference.PATH,
     "openapi": "/openapi.json",
     "openapi30": "/openapi-3.0.json",
     "live": "/health/live",
     "ready": "/health/ready",
     "problems": PROBLEMS_PATH,
     "systems": "/v1/systems",
+    "ownership": "/v1/ownership",
 }
 
 
@@ -61,6 +66,7 @@ def pages(
         Route(PROBLEMS_PATH + "{code}", _reason),
         Route("/openapi.json", document),
         Route("/openapi-3.0.json", document),
+        *reference.reference_routes(),
     ]
     return Router(routes, redirect_slashes=False, default=_unknown, lifespan=lifespan)
 

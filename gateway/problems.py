@@ -2,7 +2,7 @@
 
 type, title, code, retryable, failureClass, owner    the reason, as error_reason.proto declares it
 status                                               the reason's, unless HTTP has one of its own (406, 408, 431)
-detail, errors[{pointer, detail, code, owner}]       the error itself; pointers lead into the body the caller sent
+detail, errors[{pointer, detail, code, owner, rule}] the error itself; pointers lead into the body the caller sent
 retryAfterSeconds                                    also the header Retry-After
 instance, correlationId, traceId                     the request
 """
@@ -11,12 +11,16 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from gateway.exchange import PROBLEM_JSON, AtTheEdge, Exchange, Reply
 from gateway.rules import HEADER_FIELDS
 from libs.common.errors import POLICIES, NotDone, OrdermeshError, OutcomeUnknown, ReasonPolicy, Violation
+from libs.common.personal import hidden
 
 PROBLEMS_PATH = "/problems/"
+PATH_CHARACTERS = "/:@!$&'()*+,;=~"
+"""Stand in a path as they are; others are escaped, for the server has taken their escapes away."""
 RETRY_SECONDS_DEFAULT = 1
 """Where the reason asks for a pause and nobody said how long."""
 PAUSED_STATUSES = frozenset({429, 503})
@@ -56,7 +60,7 @@ def problem_reply(error: OrdermeshError, exchange: Exchange, place: Place = NOWH
     members = {
         **_reason_members(error.policy, status),
         "detail": _detail(error, place),
-        "instance": exchange.path,
+        "instance": quote(hidden(exchange.path), safe=PATH_CHARACTERS),
         "retryable": is_repeatable(error),
         **({"retryAfterSeconds": seconds} if seconds is not None else {}),
         "correlationId": exchange.correlation_id,
@@ -68,10 +72,12 @@ def problem_reply(error: OrdermeshError, exchange: Exchange, place: Place = NOWH
     return Reply(status, body, PROBLEM_JSON, tuple(_headers(error, seconds)))
 
 
-def bare_problem(status: int, reason: str, detail: str) -> bytes:
+def bare_problem(status: int, reason: str, detail: str, retry_after_seconds: int | None = None) -> bytes:
     """A problem for a request that cannot be read, hence without correlation id."""
     policy = POLICIES[reason]
     members = {**_reason_members(policy, status), "detail": detail, "retryable": policy.retryable}
+    if retry_after_seconds is not None:
+        members["retryAfterSeconds"] = retry_after_seconds
     return json.dumps(members).encode()
 
 
@@ -124,6 +130,8 @@ def _entry(violation: Violation, place: Place) -> Mapping[str, str]:
         entry["field"] = violation.field
     if violation.owner:
         entry["owner"] = violation.owner
+    if violation.rule:
+        entry["rule"] = violation.rule
     if violation.field in HEADER_FIELDS:
         entry["header"] = HEADER_FIELDS[violation.field]
     elif place.in_query and pointer:

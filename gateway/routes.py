@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway.exchange import Answer, AtTheEdge
 from gateway.problems import NOWHERE, Place
+from libs.common.rpc.contract import ORDINARY
 
 _VARIABLE = re.compile(r"\{([a-z0-9_.]+)(?:=([^{}]+))?\}")
 _SEGMENT = r"[^/:\x00-\x1f\x7f]+"
@@ -47,6 +48,8 @@ class Route:
     """Who may call it."""
     place: Place = NOWHERE
     """Where the field paths of its errors lie."""
+    lane: str = ORDINARY
+    """Which requests it shares a bound with."""
 
 
 @dataclass(frozen=True, slots=True)

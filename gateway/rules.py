@@ -62,6 +62,11 @@ class Rule:
         return self.desc.parent.type_name.split(".")[1]
 
     @property
+    def needs_version(self) -> bool:
+        """True for changes of a record's fields: what was decided on an older version must not undo a newer one."""
+        return self.verb == "PATCH" and self.etag is not None
+
+    @property
     def body_desc(self) -> DescMessage:
         """Message that the body stands for."""
         if self.body in ("", WHOLE_BODY):

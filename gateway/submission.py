@@ -2,12 +2,19 @@
 
 202  accepted and on its way; Location says where to ask
 200  only with `Prefer: wait=N`: the ERP has spoken, or the order stands still and a person must act
+200  with `validateOnly`: it would be accepted; there is no order, so nothing says where to ask
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 from jsonpb.ordermesh.order.v1.order_pb import Order, OrderState
-from jsonpb.ordermesh.order.v1.order_service_pb import GetOrderRequest, GetOrderResponse, SubmitOrderResponse
+from jsonpb.ordermesh.order.v1.order_service_pb import (
+    GetOrderRequest,
+    GetOrderResponse,
+    SubmitOrderRequest,
+    SubmitOrderResponse,
+)
 from protobuf.wkt.google.protobuf.duration_pb import Duration
 
 from gateway.calls import REPLAYED, WAIT_MARGIN_SECONDS, Calls
@@ -19,8 +26,8 @@ from gateway.rules import Rule
 from gateway.transcode import render
 from libs.common.errors import OrdermeshError
 
-ASK_AGAIN = (b"retry-after", b"1")
-"""Seconds after which it is worth asking what became of the order."""
+ASK_AGAIN_SECONDS = 1
+"""Time after which it is worth asking what became of the order."""
 
 
 class Submissions:
@@ -33,8 +40,21 @@ class Submissions:
 
     async def answer(self, exchange: Exchange, variables: Mapping[str, str]) -> Reply:
         """`POST /v1/orders`."""
-        request = await self._calls.read(self._submit, exchange, variables)
+        request = cast(SubmitOrderRequest, await self._calls.read(self._submit, exchange, variables))
+        if request.validate_only:
+            return await self._check(request, exchange)
         return await self.hand_in(request.to_binary(), exchange)
+
+    async def _check(self, request: SubmitOrderRequest, exchange: Exchange) -> Reply:
+        """What the order would look like. Its ids were made for nothing and are left out."""
+        answered = await self._calls.forward(
+            self._submit.package, self._submit.method, request.to_binary(), exchange
+        )
+        checked = SubmitOrderResponse.from_binary(answered.content)
+        checked.order_id = checked.status_url = ""
+        if checked.order is not None:
+            checked.order.order_id = checked.order.etag = ""
+        return Reply(200, render(checked))
 
     async def hand_in(self, request: bytes, exchange: Exchange) -> Reply:
         """request: a valid SubmitOrderRequest. The caller's preferences are those of the exchange."""
@@ -70,8 +90,10 @@ def _reply(accepted: SubmitOrderResponse, answered: Answered, preferences: Prefe
         *etag_header(order.etag if order is not None else ""),
         *((REPLAYED,) if answered.replayed else ()),
         *applied(waited, unwaited, minimal),
-        *((ASK_AGAIN,) if status == 202 else ()),
+        *(((b"retry-after", str(ASK_AGAIN_SECONDS).encode()),) if status == 202 else ()),
     )
+    if status == 202:
+        accepted.retry_after_seconds = ASK_AGAIN_SECONDS
     if preferences.minimal:
         accepted.order = None
     return Reply(status, render(accepted), headers=headers)

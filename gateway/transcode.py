@@ -7,6 +7,7 @@ would let pass, or cannot bear, is told by looking at bytes:
     a field named twice, a oneof twice   `repeats.py`, by counting colons; if in doubt: look closer
     NUL                                  the text holds `\\u0000`: look closer
     `1_000` for an integer               the parser takes Python's notation: look closer
+    `1e-400` for an integer              a float rounds it to nought: look closer
 
 "Look closer" and every refusal go through `diagnosis.py`, which is slow, exact and knows the place.
 """
@@ -14,6 +15,7 @@ would let pass, or cannot bear, is told by looking at bytes:
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from protobuf import DescField, DescFieldValueList, DescMessage, Message, message_to_json_value
 from protovalidate import Validator
@@ -26,6 +28,10 @@ from gateway.rules import ETAG_FIELD, KEY_FIELD, WHOLE_BODY, Rule
 from gateway.shape import check_shape
 from libs.common.rpc.interceptors.validation import VIOLATIONS_MAX, refusal_of, violation_of
 
+_UNDERSCORE = re.compile(rb"_(?<=\d_)\d")
+"""Every integer in Python's notation has it. It begins with a fixed byte, as the next two do: searching a text then
+costs 1 µs and not 20."""
+_TINY = (re.compile(rb"e-(?<=\de-)\d{3}"), re.compile(rb"E-(?<=\dE-)\d{3}"))
 _PYTHON_INTEGER = re.compile(rb'"[+-]?\d[\d_]*_\d')
 
 
@@ -83,8 +89,7 @@ def fill_etag(request: Message, rule: Rule, etag: str) -> None:
 
 def render(message: Message) -> bytes:
     """An answer in the proto3 JSON mapping. Lists and page tokens of the answer itself are shown even when empty."""
-    shown = _always_shown(message.desc())
-    if not shown:
+    if not _shows_empty_fields(message.desc()):
         return message.to_json().encode()
     return json.dumps(render_value(message), ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -94,6 +99,11 @@ def render_value(message: Message) -> dict[str, object]:
     value = message_to_json_value(message)
     assert isinstance(value, dict)
     return {**_always_shown(message.desc()), **value}
+
+
+@cache
+def _shows_empty_fields(desc: DescMessage) -> bool:
+    return bool(_always_shown(desc))
 
 
 def _always_shown(desc: DescMessage) -> Mapping[str, object]:
@@ -111,6 +121,8 @@ def _field(desc: DescMessage, name: str) -> DescField:
 
 
 def _is_suspicious(text: bytes, message: Message) -> bool:
-    if b"\\u0000" in text or (b"_" in text and _PYTHON_INTEGER.search(text)):
+    if b"\\u0000" in text or (_UNDERSCORE.search(text) and _PYTHON_INTEGER.search(text)):
+        return True
+    if any(tiny.search(text) for tiny in _TINY):
         return True
     return may_repeat(text, message)

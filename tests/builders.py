@@ -76,15 +76,14 @@ def crm_customer(
     number: str = "C-100",
     owner: str = "Ada",
     segment: str = "",
+    name: str = "as the CRM spells it",
     minute: int = 0,
     gone: bool = False,
 ) -> change_pb2.ExternalChange:
     """An account; `number` is the ERP's number as the CRM knows it."""
     change = a_change(change_pb2.KIND_CUSTOMER, external_id, system=CRM, minute=minute, key=number, gone=gone)
     if not gone:
-        change.customer.CopyFrom(
-            customer_pb2.Customer(name="as the CRM spells it", account_owner=owner, segment=segment)
-        )
+        change.customer.CopyFrom(customer_pb2.Customer(name=name, account_owner=owner, segment=segment))
     return change
 
 
@@ -116,11 +115,17 @@ def erp_product(
 
 
 def crm_product(
-    external_id: str, *, sku: str = "BOLT", text: str = "Holds.", minute: int = 0, gone: bool = False
+    external_id: str,
+    *,
+    sku: str = "BOLT",
+    name: str = "",
+    text: str = "Holds.",
+    minute: int = 0,
+    gone: bool = False,
 ) -> change_pb2.ExternalChange:
     change = a_change(change_pb2.KIND_PRODUCT, external_id, system=CRM, minute=minute, key=sku, gone=gone)
     if not gone:
-        change.product.CopyFrom(product_pb2.Product(marketing_text=text))
+        change.product.CopyFrom(product_pb2.Product(name=name, marketing_text=text))
     return change
 
 

@@ -21,7 +21,7 @@ MARKER_OF_TIER = {"integration": "integration", "e2e": "e2e", "simulation": "sim
 JOURNEYS = "tests/e2e/"
 FAULTS = "tests/faults"
 MACHINE_SETTINGS = ("ORDERMESH_", "OTEL_")
-KEPT_SETTINGS = frozenset({"ORDERMESH_SIM_SEED"})
+KEPT_SETTINGS = frozenset({"ORDERMESH_FUZZ_EXAMPLES"})
 """What a person hands to the tests themselves."""
 
 

@@ -5,8 +5,11 @@ call or says how long to wait, in one step. While Redis is away each process liv
 calls from waiting for a dead Redis:
 
     closed   every call asks Redis, for at most TIMEOUT_SECONDS
-    open     for CIRCUIT_SECONDS after a failure nobody asks; the local share counts
+    open     for CIRCUIT after a failure nobody asks; the local share counts
     then     one call asks again
+
+A Redis that has come back, or was emptied (its epoch is another one), does not know the calls made meanwhile. For SPAN
+from then on both bounds hold, its count and the local share: together the shares are no more than the budget.
 
 Nothing here waits for the budget: a spent one is NotDone with the time to come back.
 """
@@ -23,6 +26,8 @@ from redis.exceptions import RedisError
 
 from libs.common.clock import Clock, SystemClock
 from libs.common.errors import NotDone
+from libs.common.ids import new_id
+from libs.common.metrics import BUDGET_MAX, BUDGET_REFUSED, BUDGET_SPENT
 
 LOG = structlog.get_logger(__name__)
 SPAN = timedelta(seconds=60)
@@ -36,22 +41,24 @@ PROCESSES_MAX = 4
 
 TAKE = """
 local pause = redis.call('PTTL', KEYS[2])
-if pause > 0 then return pause end
+redis.call('SET', KEYS[3], ARGV[3], 'NX')
+local epoch = redis.call('GET', KEYS[3])
+if pause > 0 then return {pause, epoch} end
 local calls_max, span_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
-if calls_max == 0 then return 0 end
+if calls_max == 0 then return {0, epoch} end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if redis.call('LLEN', KEYS[1]) >= calls_max then
     local wait_ms = redis.call('LINDEX', KEYS[1], calls_max - 1) + span_ms - now_ms
-    if wait_ms > 0 then return wait_ms end
+    if wait_ms > 0 then return {wait_ms, epoch} end
     redis.call('LTRIM', KEYS[1], 0, calls_max - 2)
 end
 redis.call('LPUSH', KEYS[1], now_ms)
 redis.call('PEXPIRE', KEYS[1], span_ms)
-return 0
+return {0, epoch}
 """
-"""Keys: times of calls, newest first; pause. Arguments: calls in a span (0 = no limit), span in ms.
-Result: 0 when a call was taken, else ms to wait."""
+"""Keys: times of calls, newest first; pause; epoch. Arguments: calls in a span (0 = no limit), span in ms, name of the
+epoch if one begins. Result: 0 when a call was taken, else ms to wait; the epoch, which ends when Redis forgets."""
 PAUSE = """
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], '1', 'PX', ARGV[1]) end
 return 0
@@ -102,36 +109,64 @@ class SharedBudget:
         clock: Clock | None = None,
     ) -> None:
         self._calls_max = calls_per_minute_max
+        BUDGET_MAX.at().set(calls_per_minute_max)
         self._system = system
         self._clock = clock or SystemClock()
         share = max(1, calls_per_minute_max // processes_max) if calls_per_minute_max else 0
         self._local = LocalShare(share)
         self._ask_again_at: datetime | None = None
+        self._epoch = b""
+        self._shared_again_at: datetime | None = None
+        """Until then Redis does not know all calls of the last SPAN."""
+        self._new_epoch = new_id("epo")
         self._redis = _client(redis_url) if redis_url else None
-        self._keys = [f"ordermesh:budget:{{{system}}}:calls", f"ordermesh:budget:{{{system}}}:pause"]
+        self._keys = [f"ordermesh:budget:{{{system}}}:{name}" for name in ("calls", "pause", "epoch")]
 
     async def spend(self) -> None:
         """Takes one call; NotDone SYSTEM_THROTTLED with `retry_after` when none is left."""
         now = self._clock.now()
-        wait = self._local.pause_left(now)
+        wait = self._local_wait(now)
         if not wait:
-            shared = await self._run(TAKE, self._keys, self._calls_max, int(SPAN / timedelta(milliseconds=1)))
-            wait = self._local.wait(now) if shared is None else timedelta(milliseconds=shared)
+            wait = max(await self._take(now, self._calls_max), self._local_wait(now))
+        elif self._ask_again_at is not None and now >= self._ask_again_at:
+            await self._take(now, calls_max=0)  # only to learn that Redis is back
         if wait:
+            BUDGET_REFUSED.at().inc()
             raise NotDone("SYSTEM_THROTTLED", f"the calls {self._system} bears are spent", retry_after=wait)
         self._local.note(now)
+        BUDGET_SPENT.at().inc()
 
     async def pause(self, span: timedelta) -> None:
         """Nobody calls for that long, here at once and elsewhere as soon as Redis hears of it."""
         span = min(max(span, timedelta(0)), PAUSE_MAX)
         self._local.pause(self._clock.now() + span)
-        await self._run(PAUSE, self._keys[1:], max(1, int(span / timedelta(milliseconds=1))))
+        await self._run(PAUSE, self._keys[1:2], max(1, int(span / timedelta(milliseconds=1))))
 
     async def close(self) -> None:
         if self._redis is not None:
             await self._redis.aclose()
 
-    async def _run(self, script: str, keys: list[str], *arguments: int) -> int | None:
+    def _is_on_its_own(self, now: datetime) -> bool:
+        """Whether the local share counts: Redis is away, or has not seen all of the last SPAN."""
+        return self._redis is None or (self._shared_again_at is not None and now < self._shared_again_at)
+
+    def _local_wait(self, now: datetime) -> timedelta:
+        return self._local.wait(now) if self._is_on_its_own(now) else self._local.pause_left(now)
+
+    async def _take(self, now: datetime, calls_max: int) -> timedelta:
+        """A call from the shared budget, or how long to wait for one; zero, too, while Redis is away."""
+        span_ms = int(SPAN / timedelta(milliseconds=1))
+        answer = await self._run(TAKE, self._keys, calls_max, span_ms, self._new_epoch)
+        if not isinstance(answer, list):
+            return timedelta(0)
+        wait_ms, epoch = answer
+        if self._epoch not in (b"", epoch):
+            self._shared_again_at = now + SPAN
+            LOG.warning("Redis has forgotten the calls of the last minute", system=self._system)
+        self._epoch, self._new_epoch = epoch, new_id("epo")
+        return timedelta(milliseconds=wait_ms)
+
+    async def _run(self, script: str, keys: list[str], *arguments: int | str) -> object:
         """The script's result, or None when Redis is not to be asked or does not answer."""
         now = self._clock.now()
         was_open = self._ask_again_at is not None
@@ -141,14 +176,16 @@ class SharedBudget:
             self._ask_again_at = now + CIRCUIT
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                result = int(await self._redis.eval(script, len(keys), *keys, *arguments))
+                result: object = await self._redis.eval(script, len(keys), *keys, *arguments)
         except (RedisError, OSError, TimeoutError) as error:
             self._ask_again_at = now + CIRCUIT
+            self._shared_again_at = now + SPAN
             LOG.warning("budget falls back to the local share", system=self._system, error=error)
             return None
         self._ask_again_at = None
         if was_open:
-            LOG.info("budget is shared again", system=self._system)
+            self._shared_again_at = now + SPAN
+            LOG.info("budget is shared again in a minute", system=self._system)
         return result
 
 

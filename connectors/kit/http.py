@@ -1,19 +1,15 @@
 """Calls to a vendor over HTTP. Open this file to see what is known about a call that failed.
 
 httpx in front, aiohttp underneath: a call costs a tenth of the CPU of httpx's own transport (`benchmarks/`).
-A failed call is sorted here, in one place, by whether the request can have reached the vendor:
-
-    no connection was made, or waiting for one took too long   NotDone
-    anything after that, for a read                            NotDone (reading has no effect)
-    anything after that, for a write                           OutcomeUnknown
-
-What an answer means is the connector's own table (`connectors/<system>/errors.py`).
+Of a call that fails, `REACHES` says how far its request came; `libs/common/reach.py` says what follows from that. What
+an answer means is the connector's own table (`connectors/<system>/errors.py`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
+from time import perf_counter
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -22,15 +18,32 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from ordermesh.connector.v1 import change_pb2
 
+from connectors.kit.tokens import Token, TokenCache
 from libs.common.clock import Clock, SystemClock
-from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown
+from libs.common.durable.crash import crash_point
+from libs.common.errors import OrdermeshError
+from libs.common.metrics import VENDOR_CALLS
+from libs.common.reach import Reach, after
 
 KEPT_SECONDS = 4.0
 """How long an idle connection is kept; less than servers do, so that a dead one is rarely tried."""
 RECORDED_BYTES_MAX = 256 * 1024
-NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-"""Causes that prove that no byte of the request left. `ServerDisconnectedError` is not one of them, although the
-transport reports it as `httpx.ConnectTimeout`."""
+REACHES: Sequence[tuple[type[Exception], Reach]] = (
+    (aiohttp.ClientConnectorError, Reach.NOT_SENT),
+    (aiohttp.ConnectionTimeoutError, Reach.NOT_SENT),
+    (aiohttp.InvalidURL, Reach.NOT_SENT),
+    (aiohttp.NonHttpUrlClientError, Reach.NOT_SENT),
+    (aiohttp.ServerFingerprintMismatch, Reach.NOT_SENT),
+    (aiohttp.ClientError, Reach.SENT),
+    (httpx.ConnectError, Reach.NOT_SENT),
+    (httpx.PoolTimeout, Reach.NOT_SENT),
+    (httpx.UnsupportedProtocol, Reach.NOT_SENT),
+    (httpx.InvalidURL, Reach.NOT_SENT),
+    (httpx.HTTPError, Reach.SENT),
+    (OSError, Reach.SENT),
+)
+"""How far the request came, by what was raised; the first that fits wins, and the cause is asked before what the
+transport made of it: a server that hung up is reported as `httpx.ConnectTimeout`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +96,6 @@ class Answer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An access token and until when to use it; vendors that state no lifetime get a long one."""
-
-    value: str
-    use_until: datetime
-
-
 class Budget(Protocol):
     """Calls the vendor bears, shared by all processes that speak to it."""
 
@@ -111,25 +116,11 @@ class Unlimited:
         return None
 
 
-class TokenCache:
-    """Fetches a token once, however many calls wait for it."""
+class Journey:
+    """How far the requests of one call have come so far: what is known when its time is up."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[Token]], clock: Clock) -> None:
-        self._fetch = fetch
-        self._clock = clock
-        self._token: Token | None = None
-        self._lock = asyncio.Lock()
-
-    async def current(self) -> Token:
-        async with self._lock:
-            if self._token is None or self._clock.now() >= self._token.use_until:
-                self._token = await self._fetch()
-            return self._token
-
-    def drop(self, token: Token) -> None:
-        """The vendor refused it; a newer one that came meanwhile stays."""
-        if self._token is token:
-            self._token = None
+    def __init__(self) -> None:
+        self.reach = Reach.NOT_SENT
 
 
 class VendorHttp:
@@ -150,9 +141,10 @@ class VendorHttp:
         self._expired = expired
         self._slots = asyncio.Semaphore(self._limits.concurrency_max)
         self._tokens = TokenCache(lambda: fetch_token(self), clock or SystemClock()) if fetch_token else None
+        self._transport = AiohttpTransport(client=self._session)
         self._client = httpx.AsyncClient(
             base_url=base_url,
-            transport=AiohttpTransport(client=self._session),
+            transport=self._transport,
             timeout=httpx.Timeout(self._limits.read_seconds, connect=self._limits.connect_seconds),
             follow_redirects=False,
         )
@@ -170,36 +162,44 @@ class VendorHttp:
 
     async def send(self, call: Call) -> Answer:
         """Answer of any status. A refused token is renewed once and the call repeated: a 401 has no effect."""
-        try:
-            async with asyncio.timeout(self._limits.total_seconds):
-                return await self._send_with_token(call)
-        except TimeoutError as error:
-            raise lost(call, "the call took too long") from error
+        return await self._in_time(call, self._send_with_token)
 
     async def send_plain(self, call: Call) -> Answer:
         """Like `send`, without token: for the token endpoint itself."""
+        return await self._in_time(call, self._send_plain)
+
+    async def _in_time(self, call: Call, send: Callable[[Call, Journey], Awaitable[Answer]]) -> Answer:
+        journey = Journey()
+        try:
+            async with asyncio.timeout(self._limits.total_seconds):
+                return await send(call, journey)
+        except TimeoutError as error:
+            raise ended(call, journey.reach, "the call took too long") from error
+
+    async def _send_plain(self, call: Call, journey: Journey) -> Answer:
         await self._budget.spend()
-        return await self._exchange(call, {})
+        return await self._exchange(call, {}, journey)
 
     async def pause(self, span: timedelta) -> None:
         """The vendor asked to slow down; all processes that share the budget heed it."""
         await self._budget.pause(span)
 
-    async def _send_with_token(self, call: Call) -> Answer:
+    async def _send_with_token(self, call: Call, journey: Journey) -> Answer:
         if self._tokens is None:
             async with self._slots:
-                return await self.send_plain(call)
+                return await self._send_plain(call, journey)
         for last in (False, True):
             token = await self._tokens.current()
             async with self._slots:
                 await self._budget.spend()
-                answer = await self._exchange(call, {"Authorization": f"Bearer {token.value}"})
+                answer = await self._exchange(call, {"Authorization": f"Bearer {token.value}"}, journey)
             if last or not self._expired(answer):
                 return answer
             self._tokens.drop(token)
+            journey.reach = Reach.NOT_SENT
         raise AssertionError("unreachable: the second round returns")
 
-    async def _exchange(self, call: Call, headers: Mapping[str, str]) -> Answer:
+    async def _exchange(self, call: Call, headers: Mapping[str, str], journey: Journey) -> Answer:
         request = self._client.build_request(
             call.method,
             call.path,
@@ -207,14 +207,26 @@ class VendorHttp:
             headers={**call.headers, **headers},
             content=call.content or None,
         )
+        if call.effect:
+            crash_point("before_vendor_call")
+        journey.reach = Reach.SENT
+        began, status = perf_counter(), ""
         try:
-            response = await self._client.send(request, stream=True)
+            # Past the client's own `send`: its redirects, hooks and log lines are not used and cost as much again.
+            response = await self._transport.handle_async_request(request)
+            if "set-cookie" in response.headers:
+                self._client.cookies.extract_cookies(response)
             try:
                 content = await self._read_bounded(response)
+                status = str(response.status_code)
             finally:
                 await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
-            raise failed(call, error) from error
+            raise ended(call, reach_of(error), f"the call ended with {type(error).__name__}") from error
+        finally:
+            VENDOR_CALLS.at(call.method, status).observe(perf_counter() - began)
+        if call.effect:
+            crash_point("after_vendor_call")
         return Answer(call, response.status_code, response.headers, content)
 
     async def _read_bounded(self, response: httpx.Response) -> bytes:
@@ -227,6 +239,8 @@ class VendorHttp:
         return b"".join(chunks)
 
     async def close(self) -> None:
+        if self._tokens is not None:
+            await self._tokens.close()
         await self._client.aclose()
 
     async def __aenter__(self) -> Self:
@@ -238,13 +252,15 @@ class VendorHttp:
         await self.close()
 
 
-def failed(call: Call, error: Exception) -> OrdermeshError:
-    """What is known after a call that brought no answer."""
-    if isinstance(error, httpx.ConnectError | httpx.PoolTimeout) or isinstance(error.__cause__, NOT_SENT):
-        return NotDone("SYSTEM_UNAVAILABLE", f"no connection ({type(error).__name__})")
-    return lost(call, f"the connection was lost ({type(error).__name__})")
+def reach_of(error: Exception) -> Reach:
+    """How far the request came that ended so."""
+    for raised in (error.__cause__, error):
+        for kind, reach in REACHES:
+            if isinstance(raised, kind):
+                return reach
+    return Reach.SENT
 
 
-def lost(call: Call, detail: str) -> OrdermeshError:
-    """The request may have arrived: in doubt for a write, to be repeated for a read."""
-    return OutcomeUnknown("OUTCOME_UNKNOWN", detail) if call.effect else NotDone("SYSTEM_UNAVAILABLE", detail)
+def ended(call: Call, reach: Reach, detail: str) -> OrdermeshError:
+    """What is known of a call that brought no usable answer."""
+    return after(reach, effect=call.effect, detail=detail, not_done="SYSTEM_UNAVAILABLE")

@@ -31,6 +31,12 @@ class Connector(Protocol):
         """Makes one change, at most once in effect for `change.key`. Safe to repeat after any outcome."""
         raise Refused("NOT_SUPPORTED", "the connector applies no changes")
 
+    async def preview_change(
+        self, change: change_pb2.Change, pinned_mapping: str
+    ) -> connector_service_pb2.PreviewChangeResponse:
+        """What `apply_change` would change, field by field (see `kit.preview`). Reads, and never writes."""
+        raise Refused("NOT_SUPPORTED", "the connector previews no changes")
+
     async def find_by_key(self, kind: Kind.ValueType, key: str) -> change_pb2.Receipt | None:
         """The record stamped with `key`, or None when there surely is none (a failed look-up raises NotDone)."""
         raise Refused("NOT_SUPPORTED", "the connector finds nothing by key")

@@ -11,18 +11,22 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import uvloop
-from ordermesh.connector.v1 import connector_service_pb2, connector_service_pb2_grpc
+from ordermesh.connector.v1 import change_pb2, connector_service_pb2, connector_service_pb2_grpc
 
 from connectors.kit.port import Connector
-from libs.common.config import ProcessSettings, load_settings
+from connectors.kit.settings import ConnectorSettings
+from libs.common.config import load_settings
 from libs.common.context import current_context
+from libs.common.durable.crash import arm
+from libs.common.errors import OrdermeshError
 from libs.common.logging import start_logging
+from libs.common.metrics.serving import serving_metrics
 from libs.common.rpc.call import ServicerContext
 from libs.common.rpc.server import GrpcServer, stop_on_signals
 from libs.common.telemetry import configure_telemetry
 from libs.common.topology import Topology
 
-SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
+SettingsT = TypeVar("SettingsT", bound=ConnectorSettings)
 Admit = Callable[[str], None]
 """Tenant to nothing, or Refused SYSTEM_UNKNOWN."""
 
@@ -43,8 +47,26 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         self, request: connector_service_pb2.ApplyChangeRequest, context: ServicerContext
     ) -> connector_service_pb2.ApplyChangeResponse:
         self._check_tenant()
-        receipt = await self._connector.apply_change(request.change, request.pinned_mapping)
+        try:
+            receipt = await self._connector.apply_change(request.change, request.pinned_mapping)
+        except OrdermeshError as error:
+            mapping = await self._mapping_of(request.change, request.pinned_mapping)
+            raise error.with_metadata(mapping=mapping) from error
         return connector_service_pb2.ApplyChangeResponse(receipt=receipt)
+
+    async def _mapping_of(self, change: change_pb2.Change, pinned_mapping: str) -> str:
+        """The mapping that ran or would have run, so that a failed attempt tells it too."""
+        described = await self._connector.describe()
+        current = [
+            kind.mappings[-1] for kind in described.kinds if kind.kind == change.kind and kind.mappings
+        ]
+        return pinned_mapping or (current[0] if current else "")
+
+    async def PreviewChange(
+        self, request: connector_service_pb2.PreviewChangeRequest, context: ServicerContext
+    ) -> connector_service_pb2.PreviewChangeResponse:
+        self._check_tenant()
+        return await self._connector.preview_change(request.change, request.pinned_mapping)
 
     async def FindByKey(
         self, request: connector_service_pb2.FindByKeyRequest, context: ServicerContext
@@ -97,6 +119,8 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
 def serve_connector(build: Callable[[SettingsT], Connector], settings_class: type[SettingsT]) -> None:
     """Runs the process until SIGTERM. build: composition root; it runs inside the event loop and calls nobody."""
     settings = load_settings(settings_class)
+    if settings.in_development:
+        arm(settings.crash_at, settings.crash_file)
     process_name = build.__module__.removesuffix(".app")
     start_logging(settings, process_name)
     configure_telemetry(settings, process_name)
@@ -112,7 +136,8 @@ async def _serve(build: Callable[[SettingsT], Connector], settings: SettingsT, p
         servicer = ConnectorServicer(connector, admission(topology, system))
         server = GrpcServer(settings, process_name)
         server.add(connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server, servicer)
-        await server.serve_until_stopped(stop)
+        async with serving_metrics(settings, process_name):
+            await server.serve_until_stopped(stop)
     finally:
         await connector.close()
 

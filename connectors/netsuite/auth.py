@@ -17,7 +17,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from connectors.kit.exact_json import loads_object
-from connectors.kit.http import Call, Token, VendorHttp
+from connectors.kit.http import Call, VendorHttp
+from connectors.kit.tokens import Token
 from connectors.netsuite.errors import error_of_token
 from libs.common.clock import Clock
 from libs.common.config import read_secret

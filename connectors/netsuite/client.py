@@ -16,6 +16,10 @@ from libs.common.errors import NotDone, OutcomeUnknown
 RECORD = "/services/rest/record/v1"
 SUITEQL = "/services/rest/query/v1/suiteql"
 PAGE_MAX = 1000
+ROWS_MAX = 200_000
+"""Rows of all pages of one question: what belongs to a page of 200 records with 1,000 lines each."""
+ROWS_MAX = 100_000
+"""Rows for one chunk of ids; an answer that goes on beyond is broken, and nobody holds it."""
 PARAMETERS_MAX = 500
 """Values in one `IN (…)`; the database behind bears 1,000."""
 _STRICT = {
@@ -113,16 +117,25 @@ class NetSuiteClient:
         return Page(rows, body.get("hasMore") is True)
 
     async def query_all(self, statement: str, ids: Sequence[str]) -> list[Row]:
-        """All rows for many ids: `{ids}` in the statement stands for the places of a chunk of them."""
+        """All rows for many ids: `{ids}` in the statement stands for the places of a chunk of them.
+
+        NotDone SYSTEM_UNAVAILABLE when they do not end.
+        """
         rows: list[Row] = []
         for start in range(0, len(ids), PARAMETERS_MAX):
             chunk = ids[start : start + PARAMETERS_MAX]
             text = statement.replace("{ids}", ", ".join("?" * len(chunk)))
             offset, more = 0, True
             while more:
+                if offset >= ROWS_MAX:
+                    raise NotDone("SYSTEM_UNAVAILABLE", "NetSuite's answer has no end")
                 page = await self.query(text, chunk, offset=offset)
                 rows += page.rows
                 offset, more = offset + PAGE_MAX, page.has_more
+                if len(rows) > ROWS_MAX:
+                    raise NotDone(
+                        "SYSTEM_UNAVAILABLE", f"NetSuite tells of more than {ROWS_MAX} lines at once"
+                    )
         return rows
 
     async def close(self) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from libs.common.config import ProcessSettings
+from connectors.kit.settings import ConnectorSettings
 
 
-class Settings(ProcessSettings):
+class Settings(ConnectorSettings):
     """One NetSuite account. Variables begin with ORDERMESH_NETSUITE_."""
 
     model_config = SettingsConfigDict(env_prefix="ORDERMESH_NETSUITE_")

@@ -13,6 +13,8 @@ from connectors.netsuite.changes import Changes
 from connectors.netsuite.client import NetSuiteClient
 from connectors.netsuite.customers import Customers
 from connectors.netsuite.feed import Feed, Memories
+from connectors.netsuite.mapping.customer import FIELDS, UPSERTS
+from connectors.netsuite.mapping.order import SALES_ORDERS
 from connectors.netsuite.orders import SalesOrders
 from connectors.netsuite.questions import Questions
 from connectors.netsuite.references import References
@@ -57,9 +59,14 @@ class NetSuite(Connector):
                     find_by_key=True,
                     change_feed=True,
                     cancel=True,
+                    mappings=list(SALES_ORDERS),
                 ),
                 capability(
-                    kind=change_pb2.KIND_CUSTOMER, upsert_by_key=True, find_by_key=True, change_feed=True
+                    kind=change_pb2.KIND_CUSTOMER,
+                    upsert_by_key=True,
+                    find_by_key=True,
+                    change_feed=True,
+                    mappings=[*FIELDS, *UPSERTS],
                 ),
                 capability(kind=change_pb2.KIND_PRODUCT, change_feed=True),
                 capability(kind=change_pb2.KIND_INVOICE, change_feed=True),
@@ -82,6 +89,15 @@ class NetSuite(Connector):
         if change.kind == change_pb2.KIND_CUSTOMER and change.intent == change_pb2.INTENT_UPSERT:
             return await self._customers.upsert(change, pinned_mapping)
         raise Refused("NOT_SUPPORTED", "NetSuite owns records of this kind")
+
+    async def preview_change(
+        self, change: change_pb2.Change, pinned_mapping: str
+    ) -> connector_service_pb2.PreviewChangeResponse:
+        if change.kind == change_pb2.KIND_ORDER and change.intent == change_pb2.INTENT_UPSERT:
+            return await self._orders.preview(change, pinned_mapping)
+        if change.kind == change_pb2.KIND_CUSTOMER and change.intent == change_pb2.INTENT_UPSERT:
+            return await self._customers.preview(change, pinned_mapping)
+        raise Refused("NOT_SUPPORTED", "there is nothing to compare")
 
     async def find_by_key(self, kind: Kind.ValueType, key: str) -> change_pb2.Receipt | None:
         if kind == change_pb2.KIND_ORDER:

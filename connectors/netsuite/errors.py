@@ -7,15 +7,13 @@ look like that. So rules look at status, code, words and the path of the field, 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from email.utils import parsedate_to_datetime
 
 from connectors.kit.exact_json import loads_object
 from connectors.kit.http import Answer
+from connectors.kit.pauses import retry_after
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused, Violation
 
 VERDICT_LENGTH_MAX = 300
-RETRY_AFTER_SECONDS_MAX = 7 * 24 * 3600
 _EMAIL = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 _PERSONAL_VALUE = re.compile(
     r"(Invalid Field Value ).*?( for the following field: (?:e-?mail|phone|fax|addr\w*))", re.IGNORECASE
@@ -156,21 +154,6 @@ def verdict_of(problem: Problem) -> str:
     """NetSuite's words, short, without the values of personal fields."""
     words = _EMAIL.sub("…@…", _PERSONAL_VALUE.sub(r"\1…\2", problem.detail))
     return " ".join(f"{problem.status} {problem.code} {words}".split())[:VERDICT_LENGTH_MAX]
-
-
-def retry_after(value: str | None, date: str | None) -> timedelta | None:
-    """Seconds, or an HTTP date counted from the answer's own `Date`, so that no two clocks are compared.
-
-    None for anything else: garbage, the past, a date without a `Date` beside it.
-    """
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        return timedelta(seconds=min(int(text[:9]), RETRY_AFTER_SECONDS_MAX))
-    try:
-        wait = parsedate_to_datetime(text) - parsedate_to_datetime(date or "")
-    except (TypeError, ValueError):
-        return None
-    return wait if wait > timedelta(0) else None
 
 
 def _unknown_answer(answer: Answer, verdict: str) -> OrdermeshError:

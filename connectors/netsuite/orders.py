@@ -1,5 +1,6 @@
 """Posting, cancelling and finding sales orders. Open it to see which calls an order costs.
 
+preview  GET eid:{our id} with lines
 post     GET eid:{our id}: is it there?, then PUT eid:{our id}, and for a new one a GET for the number people use
 cancel   GET with lines, then a PATCH that closes them: NetSuite has no cancel operation
 find     GET eid:{our id}
@@ -9,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ordermesh.connector.v1 import change_pb2
+from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 from ordermesh.order.v1 import order_pb2
 
 from connectors.kit.exact_json import JsonObject
+from connectors.kit.mappings import pick
+from connectors.kit.preview import at_the_same_places, differences
 from connectors.netsuite.client import NetSuiteClient, external
 from connectors.netsuite.mapping import order as mapping
-from connectors.netsuite.mapping import pick
 from connectors.netsuite.references import References
 from libs.common.errors import NotDone, Refused
 
@@ -51,6 +53,26 @@ class SalesOrders:
             mapping=name,
             exchange=saved.answer.exchange,
             existed=known is not None,
+        )
+
+    async def preview(
+        self, change: change_pb2.Change, pinned: str
+    ) -> connector_service_pb2.PreviewChangeResponse:
+        """What a post would change. The same mapping over the same references, then a read of the whole order."""
+        name, to_body = pick(mapping.SALES_ORDERS, pinned)
+        body = to_body(change.order, await self._references_of(change))
+        found = await self.client.read(RECORD_TYPE, external(change.key), expand=True)
+        held = at_the_same_places(found[0] if found else {}, body)
+        return connector_service_pb2.PreviewChangeResponse(
+            mapping=name,
+            exists=found is not None,
+            differences=differences(
+                f"netsuite {RECORD_TYPE} {external(change.key)}",
+                body,
+                held if isinstance(held, dict) else {},
+                change,
+                mapping.field_of,
+            ),
         )
 
     async def cancel(self, change: change_pb2.Change) -> change_pb2.Receipt:

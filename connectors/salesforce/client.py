@@ -14,7 +14,8 @@ from urllib.parse import quote, urlencode
 from ordermesh.connector.v1 import change_pb2
 
 from connectors.kit.exact_json import JsonObject, dumps, loads
-from connectors.kit.http import Answer, Budget, Call, HttpLimits, Token, VendorHttp
+from connectors.kit.http import Answer, Budget, Call, HttpLimits, VendorHttp
+from connectors.kit.tokens import Token
 from connectors.salesforce.errors import (
     Fault,
     Situation,
@@ -35,6 +36,8 @@ SUBREQUESTS_MAX = 25
 _TOKEN_USED_FOR = timedelta(hours=24)
 """Salesforce states no lifetime, and every call prolongs it: a 401 is what tells that a session is dead."""
 _SLOW_DOWN = frozenset({"SYSTEM_THROTTLED", "SYSTEM_QUOTA_SPENT"})
+QUOTA_LOOK_EVERY = timedelta(minutes=1)
+"""Nobody calls for so long once the day's calls are spent: one call is enough to learn that there are some again."""
 _INCURABLE = (b"not valid for use with the REST API", b"Connected app is not attached")
 """Words in a 401 that no new token changes."""
 
@@ -209,8 +212,9 @@ class Client:
         answer = await self._http.send(call)
         if answer.status != 200:
             error = error_of_answer(answer)
-            if error.reason in _SLOW_DOWN and error.retry_after:
-                await self._http.pause(error.retry_after)
+            if error.reason in _SLOW_DOWN:
+                least = QUOTA_LOOK_EVERY if error.reason == "SYSTEM_QUOTA_SPENT" else timedelta(0)
+                await self._http.pause(max(error.retry_after or least, least))
             raise error
         return answer
 

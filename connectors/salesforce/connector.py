@@ -7,8 +7,9 @@ from datetime import timedelta
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
 from connectors.kit.exact_json import JsonObject
+from connectors.kit.mappings import pick
 from connectors.kit.port import Connector, Kind
-from connectors.salesforce import feed, writing
+from connectors.salesforce import feed, previewing, writing
 from connectors.salesforce.client import Client
 from connectors.salesforce.mapping import customer, invoice, order, product, progress
 from connectors.salesforce.mapping.records import Target, Writing
@@ -93,9 +94,13 @@ class SalesforceConnector(Connector):
             role="crm",
             kinds=[
                 connector_service_pb2.KindCapability(
-                    kind=kind, upsert_by_key=True, find_by_key=True, change_feed=kind in self._feeds
+                    kind=kind,
+                    upsert_by_key=True,
+                    find_by_key=True,
+                    change_feed=kind in self._feeds,
+                    mappings=list(versions),
                 )
-                for kind in self._mappings
+                for kind, versions in self._mappings.items()
             ],
             concurrency_max=self._options.concurrency_max,
             calls_per_minute_max=self._options.calls_per_minute_max,
@@ -113,7 +118,7 @@ class SalesforceConnector(Connector):
             wanted.creating["Pricebook2Id"] = await self._standard_pricebook()
         written = await writing.write(self._client, wanted)
         receipt = _receipt(written.record, wanted.target)
-        if change.kind == change_pb2.KIND_PRODUCT:
+        if change.kind == change_pb2.KIND_PRODUCT and not change.fields:
             prices = product.standard_prices(change.product)
             if prices:
                 several = self._options.multicurrency
@@ -121,6 +126,18 @@ class SalesforceConnector(Connector):
         receipt.verdict, receipt.mapping, receipt.existed = written.verdict, name, written.existed
         receipt.exchange.CopyFrom(written.exchange)
         return receipt
+
+    async def preview_change(
+        self, change: change_pb2.Change, pinned_mapping: str
+    ) -> connector_service_pb2.PreviewChangeResponse:
+        if change.intent == change_pb2.INTENT_CANCEL:
+            raise Refused("NOT_SUPPORTED", "nothing is cancelled in Salesforce")
+        name, mapping = self._mapping(change.kind, pinned_mapping)
+        exists, found = await previewing.preview(self._client, mapping(change), change)
+        if change.kind == change_pb2.KIND_PRODUCT:
+            prices, several = product.standard_prices(change.product), self._options.multicurrency
+            found += await previewing.preview_prices(self._client, change, prices, multicurrency=several)
+        return connector_service_pb2.PreviewChangeResponse(mapping=name, exists=exists, differences=found)
 
     async def find_by_key(self, kind: Kind.ValueType, key: str) -> change_pb2.Receipt | None:
         if kind not in _KEYS:
@@ -162,10 +179,7 @@ class SalesforceConnector(Connector):
         versions = self._mappings.get(kind)
         if versions is None:
             raise Refused("NOT_SUPPORTED", f"the connector writes no records of {Kind.Name(kind)}")
-        name = pinned or list(versions)[-1]
-        if name not in versions:
-            raise Refused("NOT_SUPPORTED", f"there is no mapping {name} for {Kind.Name(kind)}")
-        return name, versions[name]
+        return pick(versions, pinned)
 
     async def _standard_pricebook(self) -> str | None:
         self._pricebook = self._pricebook or await writing.standard_pricebook(self._client)

@@ -8,10 +8,10 @@ dead session is never a limit.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 
 from connectors.kit.exact_json import loads
 from connectors.kit.http import Answer
+from connectors.kit.pauses import retry_after
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused, Violation
 
 STATUS_IS_NEWER = "ordermesh: a newer ERP status is already shown"
@@ -249,15 +249,8 @@ def faults_in(body: object) -> Iterator[Fault]:
 
 
 def retry_after_of(answer: Answer) -> timedelta | None:
-    """The header in seconds or as a date; Salesforce itself hardly ever sends one, what stands before it may."""
-    text = answer.headers.get("retry-after", "").strip()
-    if text.isdigit():
-        return timedelta(seconds=int(text))
-    try:
-        until, sent = parsedate_to_datetime(text), parsedate_to_datetime(answer.headers.get("date", ""))
-        return max(until - sent, timedelta(0))
-    except (ValueError, TypeError):
-        return None
+    """The time asked for; Salesforce itself hardly ever asks, what stands before it may."""
+    return retry_after(answer.headers.get("retry-after"), answer.headers.get("date"))
 
 
 def _parsed(content: bytes) -> object:

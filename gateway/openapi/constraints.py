@@ -77,6 +77,12 @@ def is_output_only(field: DescField) -> bool:
     return _behaves(field, field_behavior_pb.FieldBehavior.OUTPUT_ONLY)
 
 
+def is_deprecated(field: DescField) -> bool:
+    """True for what callers should no longer send or look at."""
+    options = field.proto.options
+    return options is not None and options.deprecated
+
+
 def _behaves(field: DescField, behaviour: field_behavior_pb.FieldBehavior) -> bool:
     options = field.proto.options
     if options is None or field_behavior_pb.ext_field_behavior not in options:

@@ -42,7 +42,11 @@ def _object(stated: Mapping[str, JsonValue], *, in_names: bool) -> Schema:
         return {"$ref": stated["$ref"]}
     older: Schema = {}
     for word, inner in stated.items():
-        if word in _DROPPED or (word == "headers" and "description" in stated):
+        if (
+            word in _DROPPED
+            or (word, inner) == ("additionalProperties", False)
+            or (word == "headers" and "description" in stated)
+        ):
             continue
         names = word in ("properties", "schemas", "responses", "paths", "parameters") and isinstance(
             inner, dict

@@ -1,7 +1,7 @@
 """Operations that no contract declares: systems, payloads, health. Open this file when one of them changes."""
 
 from gateway.fields import JsonValue
-from gateway.openapi.parts import parameter_reference, problem_references
+from gateway.openapi.parts import COMMON_PROBLEMS, parameter_reference, problem_references
 from gateway.openapi.paths import Paths, response, submitted
 from gateway.openapi.schemas import SCHEMAS, Schema
 
@@ -30,6 +30,59 @@ OWN_SCHEMAS: dict[str, Schema] = {
                 "type": "array",
                 "description": "In order of name.",
                 "items": {"$ref": SCHEMAS + "System"},
+            }
+        },
+    },
+    "OwnedField": {
+        "type": "object",
+        "title": "OwnedField",
+        "description": "A field of a record, or of one of its parts.",
+        "required": ["path", "jsonPath", "owner", "updaters", "policy"],
+        "properties": {
+            "path": {**_TEXT, "description": "As the contract names it, for example `lines[].unit_price`."},
+            "jsonPath": {**_TEXT, "description": "As REST names it, for example `lines[].unitPrice`."},
+            "owner": {**_TEXT, "description": "Whose value counts.", "enum": ["erp", "crm", "mesh"]},
+            "updaters": {
+                "type": "array",
+                "description": "Whose values are taken, the owner first.",
+                "items": _TEXT,
+            },
+            "policy": {
+                **_TEXT,
+                "description": "What happens to a write by anybody else.",
+                "enum": ["refuse", "drop", "propose"],
+            },
+        },
+    },
+    "ResourceOwnership": {
+        "type": "object",
+        "title": "ResourceOwnership",
+        "description": "Who owns the fields of one kind of record.",
+        "required": ["resource", "owner", "syncCadenceSeconds", "fields"],
+        "properties": {
+            "resource": {**_TEXT, "description": "The kind, for example `Customer`."},
+            "owner": {**_TEXT, "description": "System of record.", "enum": ["erp", "crm", "mesh"]},
+            "syncCadenceSeconds": {
+                "type": "integer",
+                "description": "Longest planned time between two readings of the owner's changes.",
+            },
+            "fields": {
+                "type": "array",
+                "description": "In the order of the contract.",
+                "items": {"$ref": SCHEMAS + "OwnedField"},
+            },
+        },
+    },
+    "GetOwnershipResponse": {
+        "type": "object",
+        "title": "GetOwnershipResponse",
+        "description": "Who owns which field.",
+        "required": ["resources"],
+        "properties": {
+            "resources": {
+                "type": "array",
+                "description": "One for each kind of record.",
+                "items": {"$ref": SCHEMAS + "ResourceOwnership"},
             }
         },
     },
@@ -63,6 +116,7 @@ OWN_SCHEMAS: dict[str, Schema] = {
 def add_own(paths: Paths, submitted_answer: Schema) -> None:
     """submitted_answer: the answer of SubmitOrder, which a payload's answer is too."""
     paths.add_operation("GET", "/v1/systems", _list_systems())
+    paths.add_operation("GET", "/v1/ownership", _get_ownership())
     paths.add_operation("POST", "/v1/systems/{system}/inbound", _inbound(submitted_answer))
     paths.add_operation("GET", "/health/live", _health("getLiveness", "Tells that the process runs."))
     ready = _health("getReadiness", "Tells whether everything behind the gateway serves.")
@@ -78,7 +132,20 @@ def _list_systems() -> Schema:
         "description": "Lists the outside systems of the tenant with role and reachability.",
         "tags": ["systems"],
         "parameters": [parameter_reference("CorrelationId"), parameter_reference("Traceparent")],
-        "responses": {"200": answered, **problem_references(401, 406, 500)},
+        "responses": {"200": answered, **problem_references(*COMMON_PROBLEMS)},
+    }
+
+
+def _get_ownership() -> Schema:
+    answered = response({"$ref": SCHEMAS + "GetOwnershipResponse"}, "Who owns which field.", ())
+    listed = _list_systems()
+    return {
+        **listed,
+        "operationId": "getOwnership",
+        "summary": "Tells who owns which field",
+        "description": "Tells who owns which field, who else may change it, and what happens to others' writes.",
+        "tags": ["ownership"],
+        "responses": {**_responses_of(listed), "200": answered},
     }
 
 
@@ -111,7 +178,7 @@ def _inbound(submitted_answer: Schema) -> Schema:
         "requestBody": {"required": True, "content": {"application/json": native}},
         "responses": {
             **submitted(submitted_answer),
-            **problem_references(400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 501, 503, 504),
+            **problem_references(*COMMON_PROBLEMS, 404, 409, 413, 415, 422, 501),
         },
     }
 

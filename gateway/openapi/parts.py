@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.conditions import ETAG_CHARACTERS_MAX, KEY_CHARACTERS_MAX
+from gateway.conditions import KEY_CHARACTERS_MAX
 from gateway.fields import JsonValue
 from gateway.openapi.schemas import SCHEMAS, Schema
 from gateway.preferences import WAIT_SECONDS_MAX
@@ -40,7 +40,13 @@ REQUEST_HEADERS: Mapping[str, Schema] = {
     "IfMatch": _header_parameter(
         "If-Match",
         "Version the caller has seen, as the header ETag gave it; without it, or with *, any version will do.",
-        {"type": "string", "maxLength": ETAG_CHARACTERS_MAX},
+        {"type": "string"},
+    ),
+    "RequiredIfMatch": _header_parameter(
+        "If-Match",
+        "Version the change was decided on, as the header ETag gave it; * takes any version.",
+        {"type": "string", "minLength": 1},
+        required=True,
     ),
     "IfNoneMatch": _header_parameter(
         "If-None-Match", "Version the caller has; 304 when it is still the current one.", {"type": "string"}
@@ -53,8 +59,8 @@ REQUEST_HEADERS: Mapping[str, Schema] = {
     ),
     "CorrelationId": _header_parameter(
         "X-Correlation-Id",
-        "One value for everything that follows; made when absent or not well formed.",
-        {"type": "string", "maxLength": 128, "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "One value for everything that follows, 1 to 128 of `A-Z a-z 0-9 . _ -`; made when absent or otherwise.",
+        {"type": "string"},
     ),
     "Traceparent": _header_parameter("traceparent", "W3C trace context.", {"type": "string"}),
 }
@@ -68,8 +74,18 @@ RESPONSE_HEADERS: Mapping[str, Schema] = {
         "schema": {"type": "string"},
     },
     "PreferenceApplied": {"description": "Preferences that were honoured.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "What is left of the caller's quotas (draft-ietf-httpapi-ratelimit-headers).",
+        "schema": {"type": "string"},
+    },
+    "RateLimitPolicy": {"description": "The quotas that hold.", "schema": {"type": "string"}},
     "RetryAfter": {"description": "Seconds to wait before repeating.", "schema": {"type": "integer"}},
     "WwwAuthenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
+    "Deprecation": {
+        "description": "Since when this, or a field that was sent, is deprecated (RFC 9745).",
+        "schema": {"type": "string"},
+    },
+    "Sunset": {"description": "When it may be gone (RFC 8594).", "schema": {"type": "string"}},
     "Allow": {"description": "Verbs of the path.", "schema": {"type": "string"}},
 }
 
@@ -116,6 +132,7 @@ PROBLEM_SCHEMAS: Mapping[str, Schema] = {
             "header": _text("Header that the field comes from."),
             "code": _text("The reason."),
             "owner": _text("System or team that owns the field."),
+            "rule": _text("Name of the rule that it breaks."),
         },
     },
 }
@@ -131,14 +148,22 @@ _PROBLEMS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     409: ("In flight, in conflict, or there already.", ("RetryAfter",)),
     412: ("The record has changed since it was read.", ()),
     413: ("The body has too many bytes, levels or keys.", ()),
+    414: ("Path and query are too long.", ()),
     415: ("The content type is not supported.", ()),
+    417: ("An expectation other than 100-continue.", ()),
     422: ("The idempotency key was used for another request.", ()),
-    429: ("Too many requests.", ("RetryAfter",)),
+    428: ("The header If-Match is missing.", ()),
+    429: ("Too many requests.", ("RetryAfter", "RateLimit", "RateLimitPolicy")),
+    431: ("The headers are too large.", ()),
     500: ("A fault of ours.", ()),
     501: ("The system does not offer this.", ()),
     503: ("Surely not applied; repeat.", ("RetryAfter",)),
     504: ("Perhaps applied; repeat with the same key only.", ()),
 }
+
+
+COMMON_PROBLEMS = (400, 401, 403, 406, 408, 414, 417, 429, 431, 500, 503, 504)
+"""What any operation may be answered with that wants a caller."""
 
 
 def problem_responses() -> Mapping[str, Schema]:
@@ -153,7 +178,7 @@ def problem_responses() -> Mapping[str, Schema]:
 
 def problem_references(*statuses: int) -> Schema:
     """Responses of an operation, by status."""
-    return {str(status): {"$ref": f"{RESPONSES}Problem{status}"} for status in sorted(statuses)}
+    return {str(status): {"$ref": f"{RESPONSES}Problem{status}"} for status in sorted({*statuses})}
 
 
 def header_references(*names: str) -> Schema:
@@ -161,6 +186,7 @@ def header_references(*names: str) -> Schema:
         "CorrelationId": "X-Correlation-Id",
         "IdempotentReplayed": "Idempotent-Replayed",
         "PreferenceApplied": "Preference-Applied",
+        "RateLimitPolicy": "RateLimit-Policy",
         "RetryAfter": "Retry-After",
         "WwwAuthenticate": "WWW-Authenticate",
     }

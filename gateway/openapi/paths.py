@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from protobuf import DescField, DescFieldValueMap, DescMessage
 
 from gateway.fields import JsonValue, kind_of
-from gateway.openapi.parts import header_references, parameter_reference, problem_references
+from gateway.lifecycle import deprecation_of
+from gateway.openapi.parts import COMMON_PROBLEMS, header_references, parameter_reference, problem_references
 from gateway.openapi.schemas import Schema, Schemas
 from gateway.rules import HEADER_FIELDS, WHOLE_BODY, Rule
 
 SUBMIT = "SubmitOrder"
 _VARIABLE = re.compile(r"\{([a-z0-9_.]+)(?:=([a-z]+)/\*)?\}")
-_COMMON_PROBLEMS = (400, 401, 403, 406, 500, 503, 504)
-_WRITE_PROBLEMS = (408, 409, 413, 415, 422, 429)
+_WRITE_PROBLEMS = (409, 413, 415, 422)
 _QUERY_KINDS = ("Timestamp", "Duration", "FieldMask")
 
 
@@ -52,6 +52,8 @@ class Paths:
         if rule.body:
             operation["requestBody"] = self._body(rule)
         operation["responses"] = self._responses(rule)
+        if deprecation_of(rule.desc) is not None:
+            operation["deprecated"] = True
         operation["x-roles"] = [*sorted(rule.method.roles)]
         return operation
 
@@ -88,7 +90,7 @@ class Paths:
         for field in rule.desc.input.fields:
             if field.name in elsewhere or not _fits_query(field):
                 continue
-            schema = self._schemas.field(field)
+            schema = {**self._schemas.field(field), **_said_in_query(field)}
             description = schema.pop("description", "")
             yield {"name": field.json_name, "in": "query", "description": description, "schema": schema}
 
@@ -101,11 +103,11 @@ class Paths:
         return {"required": rule.body != WHOLE_BODY, "content": {"application/json": {"schema": schema}}}
 
     def _responses(self, rule: Rule) -> Schema:
-        problems = {*_COMMON_PROBLEMS, *(_WRITE_PROBLEMS if rule.body else ())}
+        problems = {*COMMON_PROBLEMS, *(_WRITE_PROBLEMS if rule.body else ())}
         if _VARIABLE.search(rule.template):
             problems.add(404)
         if rule.etag is not None:
-            problems.add(412)
+            problems |= {412, 428} if rule.needs_version else {412}
         answered = response(
             self._schemas.reference(rule.desc.output), self._answer_text(rule), _answer_headers(rule)
         )
@@ -124,7 +126,8 @@ def submitted(answered: Schema) -> Schema:
     """The two answers of a submission."""
     at_rest = {
         **answered,
-        "description": "Only with `Prefer: wait`: the ERP has spoken, or the order stands still.",
+        "description": "Only with `Prefer: wait`: the ERP has spoken, or the order stands still. With `validateOnly`:"
+        " it would be accepted.",
     }
     headers = answered["headers"]
     assert isinstance(headers, dict)
@@ -139,7 +142,7 @@ def submitted(answered: Schema) -> Schema:
 def response(schema: Schema, description: str, headers: Sequence[str]) -> Schema:
     return {
         "description": description,
-        "headers": header_references("CorrelationId", *headers),
+        "headers": header_references("CorrelationId", "RateLimit", "RateLimitPolicy", *headers),
         "content": {"application/json": {"schema": schema}},
     }
 
@@ -162,7 +165,7 @@ def _headers_of(rule: Rule) -> Iterator[str]:
     if rule.key is not None:
         yield "IdempotencyKey"
     if rule.etag is not None:
-        yield "IfMatch"
+        yield "RequiredIfMatch" if rule.needs_version else "IfMatch"
     if rule.verb == "GET" and rule.resource is not None:
         yield "IfNoneMatch"
     if rule.method.effect or rule.wait is not None:
@@ -173,6 +176,7 @@ def _headers_of(rule: Rule) -> Iterator[str]:
 
 def _answer_headers(rule: Rule) -> tuple[str, ...]:
     return (
+        *(("Deprecation", "Sunset") if deprecation_of(rule.desc) is not None else ()),
         *(("ETag",) if rule.resource is not None else ()),
         *(("Location",) if rule.name == SUBMIT else ()),
         *(("IdempotentReplayed",) if rule.key is not None else ()),
@@ -185,6 +189,14 @@ def _field_at(desc: DescMessage, path: str) -> DescField:
     field = next(field for field in desc.fields if field.name == head)
     inner = kind_of(field)
     return _field_at(inner, rest) if rest and isinstance(inner, DescMessage) else field
+
+
+def _said_in_query(field: DescField) -> Schema:
+    """A span may be plain seconds there."""
+    kind = kind_of(field)
+    if isinstance(kind, DescMessage) and kind.name == "Duration":
+        return {"pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?s?$"}
+    return {}
 
 
 def _fits_query(field: DescField) -> bool:

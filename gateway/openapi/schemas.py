@@ -12,7 +12,14 @@ from protobuf import DescEnum, DescField, DescFieldValueMap, DescMessage, Scalar
 
 from gateway.fields import JsonValue, Kind, is_list, kind_of, oneof_of
 from gateway.openapi.comments import Comments
-from gateway.openapi.constraints import is_output_only, is_required, item_rules_of, keywords_of, rules_of
+from gateway.openapi.constraints import (
+    is_deprecated,
+    is_output_only,
+    is_required,
+    item_rules_of,
+    keywords_of,
+    rules_of,
+)
 
 Schema: TypeAlias = dict[str, JsonValue]
 SCHEMAS = "#/components/schemas/"
@@ -62,7 +69,8 @@ class Schemas:
         """A request whose fields in part come from path and headers; those are left out."""
         self._claim(desc.name, desc.type_name)
         if desc.name not in self.components:
-            self.components[desc.name] = self.described(desc, without)
+            described = self.described(desc, without)
+            self.components[desc.name] = {**described, "additionalProperties": False}
         return {"$ref": SCHEMAS + desc.name}
 
     def described(self, desc: DescMessage, without: Collection[str] = ()) -> Schema:
@@ -91,6 +99,8 @@ class Schemas:
             schema["description"] = text
         if is_output_only(field):
             schema["readOnly"] = True
+        if is_deprecated(field):
+            schema["deprecated"] = True
         return schema
 
     def _shape(self, field: DescField, rules: validate_pb.FieldRules | None) -> Schema:

@@ -2,7 +2,8 @@
 
 import typer
 
-from libs.cli import exceptions, orders
+from libs.cli import exceptions, orders, sealing
+from libs.cli.certs import certs
 from libs.cli.demo.command import demo
 from libs.cli.status import status
 from libs.cli.token import token
@@ -18,10 +19,11 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (up, down, status, token, demo):
+    for command in (up, down, status, token, certs, demo):
         app.command()(command)
     app.add_typer(orders.build(), name="orders")
     app.add_typer(exceptions.build(), name="exceptions")
+    app.add_typer(sealing.build(), name="seal-keys")
     return app
 
 

@@ -5,6 +5,7 @@ that the contract does not have cannot be asked for.
 """
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -13,7 +14,8 @@ from typing import TypeVar
 import httpx
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from ordermesh.operations.v1 import operations_pb2, operations_service_pb2
+from ordermesh.customer.v1 import customer_service_pb2
+from ordermesh.operations.v1 import operations_pb2, operations_service_pb2, proposal_service_pb2
 from ordermesh.order.v1 import order_pb2, order_service_pb2
 
 from libs.cli.config import Surroundings
@@ -22,6 +24,8 @@ from libs.cli.keys import Bearer, token_for
 from libs.common.ids import new_id
 
 CALL_SECONDS = 15.0
+BULK_SECONDS = 35.0
+"""Of what is one large commit, or asks an outside system."""
 PAGE_SIZE_MAX = 1000
 LIFETIME = timedelta(hours=1)
 
@@ -81,12 +85,63 @@ class Api:
                 break
         return found[:limit]
 
+    async def get_exception(self, exception_id: str) -> operations_service_pb2.GetExceptionResponse:
+        answer = operations_service_pb2.GetExceptionResponse()
+        return await self._get(f"/v1/exceptions/{exception_id}", {}, answer)
+
+    async def preview_exception(
+        self, exception_id: str, mapping: str = ""
+    ) -> operations_service_pb2.PreviewExceptionResponse:
+        params = {"pinnedMapping": mapping} if mapping else {}
+        answer = operations_service_pb2.PreviewExceptionResponse()
+        return await self._get(f"/v1/exceptions/{exception_id}/preview", params, answer)
+
     async def replay_exception(
-        self, exception_id: str, *, reason: str = "", validate_only: bool = False
+        self, exception_id: str, *, reason: str = "", mapping: str = ""
     ) -> operations_service_pb2.ReplayExceptionResponse:
-        body = {"reason": reason, "validateOnly": validate_only}
+        body = {"reason": reason, "pinnedMapping": mapping}
         answer = operations_service_pb2.ReplayExceptionResponse()
         return await self._post(f"/v1/exceptions/{exception_id}:replay", body, answer)
+
+    async def replay_exceptions(
+        self, body: Mapping[str, object]
+    ) -> operations_service_pb2.ReplayExceptionsResponse:
+        """body: as the contract's request, in JSON."""
+        answer = operations_service_pb2.ReplayExceptionsResponse()
+        return await self._post("/v1/exceptions:replay", body, answer, seconds=BULK_SECONDS)
+
+    async def get_replay(self, replay_id: str) -> operations_pb2.Replay:
+        """How far a bulk replay has come."""
+        answer = operations_service_pb2.GetReplayResponse()
+        return (await self._get(f"/v1/replays/{replay_id}", {}, answer)).replay
+
+    async def edit_exception(
+        self, exception_id: str, payload: str, reason: str, *, validate_only: bool = False
+    ) -> operations_service_pb2.EditExceptionResponse:
+        body = {"payload": payload, "reason": reason, "validateOnly": validate_only}
+        answer = operations_service_pb2.EditExceptionResponse()
+        return await self._post(f"/v1/exceptions/{exception_id}:edit", body, answer, seconds=BULK_SECONDS)
+
+    async def reveal_exception(
+        self, exception_id: str, reason: str, attempt: int = 0
+    ) -> operations_service_pb2.RevealExceptionResponse:
+        """The exchange of a try; with 0, what the item carries."""
+        answer = operations_service_pb2.RevealExceptionResponse()
+        body = {"reason": reason, "attempt": attempt}
+        return await self._post(f"/v1/exceptions/{exception_id}:reveal", body, answer)
+
+    async def comment_exception(self, exception_id: str, comment: str) -> operations_pb2.Delivery:
+        answer = operations_service_pb2.CommentExceptionResponse()
+        return (
+            await self._post(f"/v1/exceptions/{exception_id}:comment", {"comment": comment}, answer)
+        ).exception
+
+    async def approve_exception(
+        self, exception_id: str, request_id: str, reason: str
+    ) -> operations_pb2.Delivery:
+        body = {"requestId": request_id, "reason": reason}
+        answer = operations_service_pb2.ApproveExceptionResponse()
+        return (await self._post(f"/v1/exceptions/{exception_id}:approve", body, answer)).exception
 
     async def discard_exception(self, exception_id: str, reason: str) -> operations_pb2.Delivery:
         answer = operations_service_pb2.DiscardExceptionResponse()
@@ -100,6 +155,40 @@ class Api:
             await self._post(f"/v1/exceptions/{exception_id}:assign", {"assignee": assignee}, answer)
         ).exception
 
+    async def accept_proposal(self, exception_id: str, reason: str) -> operations_pb2.Delivery:
+        """Raises Problem STATE_FORBIDS."""
+        answer = proposal_service_pb2.AcceptProposalResponse()
+        return (
+            await self._post(f"/v1/exceptions/{exception_id}:accept", {"reason": reason}, answer)
+        ).exception
+
+    async def reject_proposal(self, exception_id: str, reason: str) -> operations_pb2.Delivery:
+        """Raises Problem STATE_FORBIDS."""
+        answer = proposal_service_pb2.RejectProposalResponse()
+        return (
+            await self._post(f"/v1/exceptions/{exception_id}:reject", {"reason": reason}, answer)
+        ).exception
+
+    async def get_candidates(self, exception_id: str) -> customer_service_pb2.GetCandidatesResponse:
+        """Raises Problem NOT_FOUND, STATE_FORBIDS."""
+        answer = customer_service_pb2.GetCandidatesResponse()
+        return await self._get(f"/v1/exceptions/{exception_id}/candidates", {}, answer)
+
+    async def link_candidate(
+        self, exception_id: str, customer_id: str, reason: str
+    ) -> customer_service_pb2.LinkCandidateResponse:
+        """Raises Problem STATE_FORBIDS, INVALID_FIELD."""
+        body = {"customerId": customer_id, "reason": reason}
+        answer = customer_service_pb2.LinkCandidateResponse()
+        return await self._post(f"/v1/exceptions/{exception_id}:link", body, answer)
+
+    async def keep_candidate_apart(self, exception_id: str, reason: str) -> operations_pb2.Delivery:
+        """Raises Problem STATE_FORBIDS."""
+        answer = customer_service_pb2.KeepCandidateApartResponse()
+        return (
+            await self._post(f"/v1/exceptions/{exception_id}:keepApart", {"reason": reason}, answer)
+        ).exception
+
     async def is_ready(self) -> bool:
         try:
             return (await self._client.get("/health/ready")).status_code == httpx.codes.OK
@@ -109,10 +198,14 @@ class Api:
     async def _get(self, path: str, params: Mapping[str, str], answer: MessageT) -> MessageT:
         return await self._send("GET", path, answer, params=params)
 
-    async def _post(self, path: str, body: Mapping[str, object], answer: MessageT) -> MessageT:
+    async def _post(
+        self, path: str, body: Mapping[str, object], answer: MessageT, *, seconds: float = CALL_SECONDS
+    ) -> MessageT:
         # A person who repeats a command means it: a fresh key each time, kept only over our own repeat.
         headers = {"Idempotency-Key": new_id("cli"), "Content-Type": "application/json"}
-        return await self._send("POST", path, answer, headers=headers, content=json.dumps(body))
+        return await self._send(
+            "POST", path, answer, headers=headers, content=json.dumps(body), seconds=seconds
+        )
 
     async def _send(
         self,
@@ -123,10 +216,11 @@ class Api:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         content: str | None = None,
+        seconds: float = CALL_SECONDS,
     ) -> MessageT:
         try:
             response = await self._client.request(
-                method, path, params=params, headers=headers, content=content
+                method, path, params=params, headers=headers, content=content, timeout=seconds
             )
         except httpx.TransportError as error:
             raise Unreachable(f"{self._client.base_url} does not answer ({type(error).__name__})") from error
@@ -153,6 +247,11 @@ def _page(size: int, token: str, wanted: str) -> Mapping[str, str]:
     return {name: value for name, value in params.items() if value}
 
 
+def trusted(ca_file: str) -> ssl.SSLContext | bool:
+    """What httpx is to believe: the mesh's own authority where it has one."""
+    return ssl.create_default_context(cafile=ca_file) if ca_file else True
+
+
 @asynccontextmanager
 async def connected(
     data: DataDir, record: RunRecord, around: Surroundings, bearer: Bearer
@@ -164,5 +263,6 @@ async def connected(
         headers={"Authorization": f"Bearer {token}"},
         timeout=CALL_SECONDS,
         trust_env=False,
+        verify=trusted(record.ca_file),
     ) as client:
         yield Api(client)

@@ -40,6 +40,8 @@ class ProcessSpec:
 
     Empty = ready at once.
     """
+    metrics: str = ""
+    """`host:port` where it tells metrics. Empty = nowhere."""
     is_ready: Callable[[], Awaitable[bool]] | None = None
     """Asked until true instead of connecting to `address`, for a server that takes connections before it serves."""
     cwd: Path | None = None

@@ -40,6 +40,8 @@ class ProcessRecord:
     restarts: int
     command: tuple[str, ...]
     log: str
+    metrics: str = ""
+    """`host:port` where it tells metrics; empty for stores and simulators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class RunRecord:
     pid: int
     base_url: str
     redis_url: str = ""
+    ca_file: str = ""
+    """Authority of the gateway's certificate. Empty where it speaks plain HTTP."""
     simulators: Mapping[str, str] = field(default_factory=dict)
     """Base URL of each simulator by system."""
     processes: tuple[ProcessRecord, ...] = ()
@@ -67,6 +71,10 @@ class DataDir:
     @property
     def keys(self) -> KeyFiles:
         return KeyFiles(self.root / "keys")
+
+    @property
+    def certificates(self) -> Path:
+        return self.root / "tls"
 
     @property
     def topology(self) -> Path:

@@ -1,8 +1,8 @@
 """Development keys and tokens; open it to see what `ordermesh token` signs with.
 
 Two pairs in DATA/keys: the issuer's, for people and systems that call the gateway, and the mesh's, with which
-processes speak to each other. `jwks.json` holds the public halves, `seal.hex` the secret under which services
-keep what went over the wire. A production mesh brings its own issuer instead.
+processes speak to each other. `jwks.json` holds the public halves, `seal.json` the secrets under which services
+keep originals, a key for each tenant. A production mesh brings its own issuer and keys instead.
 """
 
 import json
@@ -16,7 +16,7 @@ from libs.cli.files import write_whole
 from libs.common.config import ProcessSettings, read_secret
 from libs.common.identity import mint, new_keys
 
-SEAL_BYTES = 32
+SECRET_BYTES = 32
 LIFETIME_MAX = timedelta(days=30)
 
 
@@ -36,7 +36,7 @@ class KeyFiles:
 
     @property
     def seal(self) -> Path:
-        return self.folder / "seal.hex"
+        return self.folder / "seal.json"
 
     @property
     def simulator_secret(self) -> Path:
@@ -67,8 +67,7 @@ def make_keys(files: KeyFiles) -> None:
     issuer, mesh = new_keys(), new_keys()
     write_whole(files.issuer, issuer.private_jwk)
     write_whole(files.mesh, mesh.private_jwk)
-    for path in (files.seal, files.simulator_secret):
-        write_whole(path, secrets.token_hex(SEAL_BYTES))
+    write_whole(files.simulator_secret, secrets.token_hex(SECRET_BYTES))
     public = [key for pair in (issuer, mesh) for key in json.loads(pair.public_jwks)["keys"]]
     write_whole(files.public, json.dumps({"keys": public}, indent=2), mode=0o644)
 

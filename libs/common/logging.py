@@ -24,6 +24,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from libs.common.config import ProcessSettings
 from libs.common.context import current
 from libs.common.errors import OrdermeshError
+from libs.common.personal import hidden
 from libs.common.rpc.contract import redacted_fields
 from libs.common.telemetry import current_traceparent, ids_in
 
@@ -42,7 +43,7 @@ HIDDEN_TEXT = re.compile(
     r"|(?<=\[parameters:)[^\n]*"
 )
 """Wherever they stand in a text: bearer headers, JWTs, user names with passwords in addresses, and the values that
-PostgreSQL's and SQLAlchemy's messages quote."""
+PostgreSQL's and SQLAlchemy's messages quote. Personal values besides: `personal.py`."""
 DEPTH_MAX = 6
 TEXT_CHARACTERS_MAX = 20_000
 
@@ -143,7 +144,7 @@ class Masking:
         if name in self._names and value is not None:
             return MASK
         if isinstance(value, str):
-            return HIDDEN_TEXT.sub(MASK, value[:TEXT_CHARACTERS_MAX])
+            return _without_secrets(value)
         if isinstance(value, bool | int | float | None):
             return value
         if depth >= DEPTH_MAX:
@@ -152,7 +153,11 @@ class Masking:
             return {str(key): self._masked(str(key), entry, depth + 1) for key, entry in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self._masked("", entry, depth + 1) for entry in value]
-        return HIDDEN_TEXT.sub(MASK, printable(value))
+        return _without_secrets(printable(value))
+
+
+def _without_secrets(text: str) -> str:
+    return hidden(HIDDEN_TEXT.sub(MASK, text[:TEXT_CHARACTERS_MAX]))
 
 
 def printable(value: object) -> str:

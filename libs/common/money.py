@@ -5,6 +5,7 @@ so a result is exact or an error.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation, Overflow
 
@@ -46,6 +47,11 @@ CURRENCY_DECIMALS: dict[str, int] = {
     **dict.fromkeys(_THREE_DECIMALS.split(), 3),
 }
 """Decimals of each currency in use. Source: ISO 4217 list one, without funds and metals."""
+_STEPS = {currency: Decimal(1).scaleb(-decimals) for currency, decimals in CURRENCY_DECIMALS.items()}
+_NANOS = 10**9
+_AMOUNT_NANOS_MAX = int(AMOUNT_MAX) * _NANOS
+_ORDINARY_QUANTITY = re.compile(r"[1-9][0-9]{0,7}(?:\.[0-9]{1,6})?")
+"""A quantity as most are written: keeps every rule of `parse_quantity`, and one match tells so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +75,20 @@ class Money:
 
     def rounded(self) -> "Money":
         """Half even, to the currency's decimals: how ERPs round a line amount."""
-        step = Decimal(1).scaleb(-CURRENCY_DECIMALS[self.currency])
-        return Money(self.amount.quantize(step, context=ROUNDING), self.currency)
+        return Money(self.amount.quantize(_STEPS[self.currency], context=ROUNDING), self.currency)
 
     @property
     def text(self) -> str:
         """Plain decimal text without exponent, for example `12.50`."""
         return format(self.amount, "f")
+
+
+def sum_of_products(factors: Iterable[tuple[Decimal, Decimal]], currency: str) -> Money:
+    """Sum of the products, each rounded as `Money.rounded` does."""
+    step, total = _STEPS[currency], Decimal(0)
+    for price, quantity in factors:
+        total = EXACT.add(total, EXACT.multiply(price, quantity).quantize(step, context=ROUNDING))
+    return Money(total, currency)
 
 
 def zero(currency: str) -> Money:
@@ -103,7 +116,10 @@ def parse_decimal(text: str, reason: str, path: str) -> Decimal:
 
 def parse_quantity(message: DecimalMessage, path: str) -> Decimal:
     """Quantity above 0 and within bounds. Refused with QUANTITY_INVALID at `path`."""
-    value = parse_decimal(message.value or "0", "QUANTITY_INVALID", path)
+    text: str = message.value
+    if _ORDINARY_QUANTITY.fullmatch(text):
+        return Decimal(text)
+    value = parse_decimal(text or "0", "QUANTITY_INVALID", path)
     if value <= 0 or value > QUANTITY_MAX:
         raise Refused.field("QUANTITY_INVALID", path, f"must be more than 0 and at most {QUANTITY_MAX}")
     if decimals_of(value) > QUANTITY_DECIMALS_MAX:
@@ -113,34 +129,41 @@ def parse_quantity(message: DecimalMessage, path: str) -> Decimal:
 
 def parse_money(message: MoneyMessage, reason: str, path: str) -> Money:
     """Amount above 0, not finer than its currency. Refused with CURRENCY_UNKNOWN or `reason` at `path`."""
-    decimals = CURRENCY_DECIMALS.get(message.currency_code)
+    currency, units, nanos = message.currency_code, message.units, message.nanos
+    decimals = CURRENCY_DECIMALS.get(currency)
     if decimals is None:
         raise Refused.field("CURRENCY_UNKNOWN", f"{path}.currency_code", "is not an ISO 4217 code in use")
-    if abs(message.nanos) > 999_999_999 or message.units < 0 or message.nanos < 0:
+    if units < 0 or not 0 <= nanos < _NANOS:
         raise Refused.field(reason, path, "must be more than 0, with nanos from 0 to 999,999,999")
-    amount = EXACT.add(Decimal(message.units), EXACT.multiply(Decimal(message.nanos), NANO))
-    if amount <= 0 or amount > AMOUNT_MAX:
+    if not 0 < units * _NANOS + nanos <= _AMOUNT_NANOS_MAX:
         raise Refused.field(reason, path, f"must be more than 0 and at most {AMOUNT_MAX}")
-    if decimals_of(amount) > decimals:
-        raise Refused.field(
-            reason, path, f"is finer than {message.currency_code} allows ({decimals} decimals)"
-        )
-    return Money(amount, message.currency_code)
+    smallest, finer = divmod(units * _NANOS + nanos, 10 ** (9 - decimals))
+    if finer:
+        raise Refused.field(reason, path, f"is finer than {currency} allows ({decimals} decimals)")
+    return Money(Decimal(smallest).scaleb(-decimals, EXACT), currency)
 
 
 def money_from(message: MoneyMessage) -> Money:
     """Amount of a message that was checked before; may be negative."""
-    return Money(
-        EXACT.add(Decimal(message.units), EXACT.multiply(Decimal(message.nanos), NANO)), message.currency_code
-    )
+    nanos = Decimal(message.units * _NANOS + message.nanos)
+    return Money(nanos.scaleb(-9, EXACT), message.currency_code)
 
 
 def render_money(money: Money) -> MoneyMessage:
     """The message; exact to nine decimals, which every amount here is."""
-    units = int(money.amount)
-    nanos = EXACT.multiply(EXACT.subtract(money.amount, Decimal(units)), Decimal(1_000_000_000))
-    assert nanos == int(nanos), f"{money.amount} is finer than a nano"
-    return MoneyMessage(units=units, nanos=int(nanos), currency_code=money.currency)
+    units, nanos = units_and_nanos(money.amount)
+    return MoneyMessage(units=units, nanos=nanos, currency_code=money.currency)
+
+
+def units_and_nanos(amount: Decimal) -> tuple[int, int]:
+    """How the message states an amount; both of one sign."""
+    scaled = amount.scaleb(9, EXACT)
+    whole = int(scaled)
+    assert whole == scaled, f"{amount} is finer than a nano"
+    if whole < 0:
+        units, nanos = divmod(-whole, _NANOS)
+        return -units, -nanos
+    return divmod(whole, _NANOS)
 
 
 def render_decimal(value: Decimal) -> DecimalMessage:

@@ -96,6 +96,11 @@ class Topology(BaseModel):
                     raise ValueError(f"routing[{number}].{role}: `{name}` is no system of that role")
         return self
 
+    @property
+    def tenants(self) -> frozenset[str]:
+        """Those that systems name."""
+        return frozenset(name for system in self.systems.values() for name in system.tenants) - {ANY}
+
     def service_target(self, service: str) -> str:
         """gRPC target of `customer`, `product`, `order` or `invoice`."""
         assert service in SERVICES, service

@@ -11,12 +11,13 @@ from libs.common.address import Address
 from libs.common.aggregate import Link
 from libs.common.errors import Refused
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def render_time(moment: datetime) -> Timestamp:
     """UTC moment to message, to the microsecond."""
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
+    since = moment - EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
 
 
 def parse_time(message: Timestamp) -> datetime:

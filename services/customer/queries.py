@@ -1,14 +1,19 @@
 """What can be asked about customers. Reads bypass the rules and never lock. `CustomerReads` is the port."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from libs.common.errors import Refused
+from libs.common.filtering import Filterable, Term
 from libs.common.listing import Page
-from services.customer.domain import Customer
+from services.customer.domain import Customer, State
 
-FILTER = {"state": "state", "number": "number"}
-"""Fields a list may be filtered by, and their columns."""
+FILTER = {
+    "state": Filterable.states([state.name for state in State]),
+    "number": Filterable("number"),
+    "updateTime": Filterable.time("update_time"),
+}
+"""Fields a list may be filtered by."""
 
 
 class CustomerReads(Protocol):
@@ -17,7 +22,7 @@ class CustomerReads(Protocol):
     async def get(self, tenant: str, record_id: str) -> Customer | None: ...
 
     async def page(
-        self, tenant: str, where: Mapping[str, str], before: str, limit: int
+        self, tenant: str, terms: Sequence[Term], before: str, limit: int
     ) -> Sequence[Customer]: ...
 
 
@@ -31,6 +36,6 @@ async def get_customer(reads: CustomerReads, tenant: str, customer_id: str) -> C
 
 async def list_customers(reads: CustomerReads, tenant: str, page: Page) -> tuple[Sequence[Customer], str]:
     """One page, newest first, and the token of the next; empty on the last."""
-    found = await reads.page(tenant, page.where, page.after, page.size + 1)
+    found = await reads.page(tenant, page.terms, page.after, page.size + 1)
     shown = found[: page.size]
     return shown, page.token(shown[-1].record_id) if len(found) > page.size else ""

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from ordermesh.invoice.v1 import invoice_service_pb2_grpc
 
-from libs.common.clock import Clock, SystemClock
 from libs.common.context import CallContext
 from libs.common.durable.core import App, Core
 from libs.common.durable.reads import Reads
+from libs.common.durable.surroundings import REAL, Surroundings
 from libs.common.durable.tx import Group
-from libs.common.ids import NewId, new_id
 from services.invoice import reactions, wire
 from services.invoice.config import Settings
 from services.invoice.domain import Invoice
@@ -21,15 +20,14 @@ from services.invoice.servicer import InvoiceServicer
 from services.invoice.store import InvoiceTx, invoice_kind
 
 
-def build(settings: Settings, *, clock: Clock | None = None, make_id: NewId = new_id) -> App[InvoiceTx]:
-    """The service, ready to run; a simulation brings its own clock and ids."""
-    clock = clock or SystemClock()
-    core: Core[InvoiceTx] = Core(settings, "invoice", clock, make_id)
+def build(settings: Settings, surroundings: Surroundings = REAL) -> App[InvoiceTx]:
+    """The service, ready to run; a simulation brings its own surroundings."""
+    core: Core[InvoiceTx] = Core(settings, "invoice", surroundings)
 
     def targets(event: str, invoice: Invoice) -> Sequence[str]:
         return core.heard(reactions.targets(event, invoice, core.systems_of(invoice.tenant, "crm")))
 
-    kind = invoice_kind(wire.render_event, targets)
+    kind = invoice_kind(wire.render_event, targets, wire.OWNERSHIP, core.source_of)
 
     def open_tx(group: Group, context: CallContext, rule: str) -> InvoiceTx:
         return InvoiceTx(group, context, rule, kind)

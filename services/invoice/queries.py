@@ -1,14 +1,20 @@
 """What can be asked about invoices. Reads bypass the rules and never lock. `InvoiceReads` is the port."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from libs.common.errors import Refused
+from libs.common.filtering import Filterable, Term
 from libs.common.listing import Page
-from services.invoice.domain import Invoice
+from services.invoice.domain import Invoice, State
 
-FILTER = {"state": "state", "orderId": "order_id", "number": "number"}
-"""Fields a list may be filtered by, and their columns."""
+FILTER = {
+    "state": Filterable.states([state.name for state in State]),
+    "orderId": Filterable("order_id"),
+    "number": Filterable("number"),
+    "updateTime": Filterable.time("update_time"),
+}
+"""Fields a list may be filtered by."""
 
 
 class InvoiceReads(Protocol):
@@ -17,7 +23,7 @@ class InvoiceReads(Protocol):
     async def get(self, tenant: str, record_id: str) -> Invoice | None: ...
 
     async def page(
-        self, tenant: str, where: Mapping[str, str], before: str, limit: int
+        self, tenant: str, terms: Sequence[Term], before: str, limit: int
     ) -> Sequence[Invoice]: ...
 
 
@@ -31,6 +37,6 @@ async def get_invoice(reads: InvoiceReads, tenant: str, invoice_id: str) -> Invo
 
 async def list_invoices(reads: InvoiceReads, tenant: str, page: Page) -> tuple[Sequence[Invoice], str]:
     """One page, newest first, and the token of the next; empty on the last."""
-    found = await reads.page(tenant, page.where, page.after, page.size + 1)
+    found = await reads.page(tenant, page.terms, page.after, page.size + 1)
     shown = found[: page.size]
     return shown, page.token(shown[-1].record_id) if len(found) > page.size else ""

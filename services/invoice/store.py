@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from libs.common.context import CallContext
 from libs.common.durable.tables import record_table
 from libs.common.durable.tx import Group, Kind, Records, Tx
+from libs.common.ownership import Ownership
 from services.invoice.domain import Invoice
 
 METADATA = sa.MetaData()
@@ -17,6 +18,8 @@ INVOICES = record_table("invoices", METADATA, "state", "order_id", "number")
 def invoice_kind(
     render_event: Callable[[str, Invoice], tuple[str, bytes]],
     targets: Callable[[str, Invoice], Sequence[str]],
+    ownership: Ownership,
+    source_of: Callable[[str], str],
 ) -> Kind[Invoice]:
     """How invoices are stored, told of and audited."""
     return Kind(
@@ -26,6 +29,8 @@ def invoice_kind(
         columns=_columns,
         render_event=render_event,
         targets=targets,
+        ownership=ownership,
+        source_of=source_of,
         redacted=frozenset({"payments"}),
     )
 

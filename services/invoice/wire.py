@@ -8,6 +8,7 @@ from ordermesh.invoice.v1 import invoice_events_pb2, invoice_pb2
 
 from libs.common import money
 from libs.common.errors import Refused
+from libs.common.ownership import ownership_of
 from libs.common.wire import link_of_change, parse_date, render_date, render_link, render_time
 from services.invoice import domain
 from services.invoice.commands import TakeInInvoice, TakeInPayment
@@ -18,6 +19,7 @@ STATES = {
     invoice_pb2.INVOICE_STATE_PAID: State.PAID,
     invoice_pb2.INVOICE_STATE_VOID: State.VOID,
 }
+OWNERSHIP = ownership_of(invoice_pb2.Invoice.DESCRIPTOR)
 ORDER_PREFIX = "ord_"
 """Of our order ids; any other key on a document is somebody else's."""
 

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from ordermesh.common.v1 import event_pb2_grpc
 from ordermesh.order.v1 import order_service_pb2_grpc
 
-from libs.common.clock import Clock, SystemClock
 from libs.common.context import CallContext
 from libs.common.durable.core import App, Core
 from libs.common.durable.intake import EventIntakeServicer
 from libs.common.durable.reads import Reads
+from libs.common.durable.surroundings import REAL, Surroundings
 from libs.common.durable.tx import Group
 from libs.common.identity import Verifier
-from libs.common.ids import NewId, new_id
 from services.order import reactions, wire
 from services.order.config import Settings
 from services.order.domain import Order
@@ -21,10 +20,9 @@ from services.order.servicer import OrderServicer
 from services.order.store import OrderTx, ReferenceReads, new_copies, order_kind
 
 
-def build(settings: Settings, *, clock: Clock | None = None, make_id: NewId = new_id) -> App[OrderTx]:
-    """The service, ready to run; a simulation brings its own clock and ids."""
-    clock = clock or SystemClock()
-    core: Core[OrderTx] = Core(settings, "order", clock, make_id)
+def build(settings: Settings, surroundings: Surroundings = REAL) -> App[OrderTx]:
+    """The service, ready to run; a simulation brings its own surroundings."""
+    core: Core[OrderTx] = Core(settings, "order", surroundings)
     copies = new_copies()
 
     def targets(event: str, order: Order) -> Sequence[str]:
@@ -34,7 +32,7 @@ def build(settings: Settings, *, clock: Clock | None = None, make_id: NewId = ne
         picked = core.topology.route(tenant, region, business_unit)
         return picked.erp, picked.crm
 
-    kind = order_kind(wire.render_event, targets)
+    kind = order_kind(wire.render_event, targets, wire.OWNERSHIP, core.source_of)
 
     def open_tx(group: Group, context: CallContext, rule: str) -> OrderTx:
         return OrderTx(group, context, rule, kind, route, copies, backorders=settings.backorders)
@@ -52,7 +50,9 @@ def build(settings: Settings, *, clock: Clock | None = None, make_id: NewId = ne
         [
             (
                 order_service_pb2_grpc.add_OrderServiceServicer_to_server,
-                OrderServicer(unit, reads, core.store, clock, Verifier(settings, clock)),
+                OrderServicer(
+                    unit, reads, core.store, surroundings.clock, Verifier(settings, surroundings.clock)
+                ),
             ),
             (
                 event_pb2_grpc.add_EventIntakeServiceServicer_to_server,

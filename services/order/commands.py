@@ -72,6 +72,9 @@ class OrderTx(Protocol):
     @property
     def backorders(self) -> bool: ...
 
+    async def close_way(self, order: Order) -> None:
+        """Closes what is parked of the order on its way to the ERP: it has arrived, or never will."""
+
 
 @dataclass(frozen=True, slots=True)
 class SubmitOrder:
@@ -139,6 +142,7 @@ async def submit_order(command: SubmitOrder, tx: OrderTx) -> Order:
     """Accepts an order. Customer and products must be known; the ERP is asked later."""
     erp, crm = tx.route(tx.context.tenant, command.region, command.business_unit)
     customer = await tx.references.customer(command.sold_to)
+    lines_total = domain.sum_of(command.lines, command.currency)
     order = Order(
         tenant=tx.context.tenant,
         record_id=tx.new_id("ord"),
@@ -150,7 +154,7 @@ async def submit_order(command: SubmitOrder, tx: OrderTx) -> Order:
         customer_id=customer.customer_id if customer else "",
         currency=command.currency,
         lines=command.lines,
-        total=command.total or domain.sum_of(command.lines, command.currency),
+        total=command.total or lines_total,
         erp=erp,
         crm=crm,
         submitted_by=tx.context.actor,
@@ -162,7 +166,7 @@ async def submit_order(command: SubmitOrder, tx: OrderTx) -> Order:
         business_unit=command.business_unit,
         source_system=command.source_system,
         source_id=command.source_id,
-    ).received()
+    ).received(lines_total)
     domain.check_references(order, customer, await tx.references.products([line.sku for line in order.lines]))
     return await tx.orders.put(order)
 
@@ -187,7 +191,10 @@ async def approve_order(command: Decide, tx: OrderTx) -> Order:
 
 
 async def cancel_order(command: Decide, tx: OrderTx) -> Order:
-    return await tx.orders.put((await _decided(command, tx)).cancel())
+    order = await tx.orders.put((await _decided(command, tx)).cancel())
+    if order.state is domain.State.CANCELLED:
+        await tx.close_way(order)
+    return order
 
 
 async def _decided(command: Decide, tx: OrderTx) -> Order:
@@ -273,7 +280,10 @@ async def take_in_progress(command: TakeInProgress, tx: OrderTx) -> None:
         raise Refused("ORDER_UNKNOWN", f"{command.link.system} names {command.order_id}")
     if is_stale(order.link_of(command.link.system), command.link):
         return
-    await _put_if_changed(order, lambda order: order.progressed(command.progress, command.link), tx)
+    after = order.progressed(command.progress, command.link)
+    if order.state < domain.State.POSTED <= after.state:
+        await tx.close_way(order)
+    await _put_if_changed(order, lambda order: after, tx)
 
 
 async def take_in_invoice(order_id: str, invoice: domain.Invoice, tx: OrderTx) -> None:

@@ -1,14 +1,21 @@
 """What can be asked about orders. Reads bypass the rules and never lock. `OrderReads` is the port."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from libs.common.errors import Refused
+from libs.common.filtering import Filterable, Term
 from libs.common.listing import Page
-from services.order.domain import Order
+from services.order.domain import Order, State
 
-FILTER = {"state": "state", "customerId": "customer_id", "sourceId": "source_id", "erpNumber": "erp_number"}
-"""Fields a list may be filtered by, and their columns."""
+FILTER = {
+    "state": Filterable.states([state.name for state in State]),
+    "customerId": Filterable("customer_id"),
+    "sourceId": Filterable("source_id"),
+    "erpNumber": Filterable("erp_number"),
+    "updateTime": Filterable.time("update_time"),
+}
+"""Fields a list may be filtered by."""
 
 
 class OrderReads(Protocol):
@@ -16,9 +23,7 @@ class OrderReads(Protocol):
 
     async def get(self, tenant: str, record_id: str) -> Order | None: ...
 
-    async def page(
-        self, tenant: str, where: Mapping[str, str], before: str, limit: int
-    ) -> Sequence[Order]: ...
+    async def page(self, tenant: str, terms: Sequence[Term], before: str, limit: int) -> Sequence[Order]: ...
 
 
 async def get_order(reads: OrderReads, tenant: str, order_id: str) -> Order:
@@ -31,6 +36,6 @@ async def get_order(reads: OrderReads, tenant: str, order_id: str) -> Order:
 
 async def list_orders(reads: OrderReads, tenant: str, page: Page) -> tuple[Sequence[Order], str]:
     """One page, newest first, and the token of the next; empty on the last."""
-    found = await reads.page(tenant, page.where, page.after, page.size + 1)
+    found = await reads.page(tenant, page.terms, page.after, page.size + 1)
     shown = found[: page.size]
     return shown, page.token(shown[-1].record_id) if len(found) > page.size else ""

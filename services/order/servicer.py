@@ -11,6 +11,7 @@ from ordermesh.order.v1 import order_service_pb2 as pb
 from libs.common.clock import Clock
 from libs.common.context import current_context
 from libs.common.durable.idempotency import once
+from libs.common.durable.jobs import Answered
 from libs.common.durable.operations.queries import standstill
 from libs.common.durable.operations.wire import exception_id, failure_class, owner_team
 from libs.common.durable.reads import Reads
@@ -38,7 +39,7 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
         self._reads = reads
         self._store = store
         self._clock = clock
-        self._submissions = Batch(SUBMIT, pb.SubmitOrderRequest, self.SubmitOrder, verifier)
+        self._submissions = Batch(SUBMIT, pb.SubmitOrderRequest, self._begin_submit, verifier)
 
     async def SubmitOrder(self, request: pb.SubmitOrderRequest, context: Context) -> pb.SubmitOrderResponse:
         command = wire.parse_submit_order(request)
@@ -50,6 +51,11 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
         self, request: pb.BatchSubmitOrdersRequest, context: Context
     ) -> pb.BatchSubmitOrdersResponse:
         return pb.BatchSubmitOrdersResponse(outcomes=await self._submissions.run(request.entries))
+
+    def _begin_submit(self, request: pb.SubmitOrderRequest) -> "asyncio.Future[Answered]":
+        """`SubmitOrder` for one of many; answers in bytes."""
+        command = wire.parse_submit_order(request)
+        return self._unit.enlist(commands.submit_order, command, wire.render_submitted_order, once(request))
 
     async def CorrectOrder(
         self, request: pb.CorrectOrderRequest, context: Context

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar, cast
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy.dialects import postgresql as pg
 
 from libs.common.context import CallContext
+from libs.common.durable.operations.obsolete import close_parked
 from libs.common.durable.reads import Reads
 from libs.common.durable.store import Store
 from libs.common.durable.tables import record_table
+from libs.common.durable.together import Together
 from libs.common.durable.tx import Group, Kind, Records, Tx
 from libs.common.expiring import Expiring
+from libs.common.ownership import Ownership
 from services.order.commands import Routing
 from services.order.domain import KnownCustomer, KnownProduct, Order, Party, customer_name, product_name
 
@@ -33,10 +37,14 @@ COPIES_TIME = timedelta(seconds=5)
 
 _CUSTOMER = TypeAdapter(KnownCustomer)
 _PRODUCT = TypeAdapter(KnownProduct)
+K = TypeVar("K", KnownCustomer, KnownProduct)
 
 
 def order_kind(
-    render_event: Callable[[str, Order], tuple[str, bytes]], targets: Callable[[str, Order], Sequence[str]]
+    render_event: Callable[[str, Order], tuple[str, bytes]],
+    targets: Callable[[str, Order], Sequence[str]],
+    ownership: Ownership,
+    source_of: Callable[[str], str],
 ) -> Kind[Order]:
     """How orders are stored, told of and audited."""
     return Kind(
@@ -46,6 +54,8 @@ def order_kind(
         columns=_columns,
         render_event=render_event,
         targets=targets,
+        ownership=ownership,
+        source_of=source_of,
         redacted=frozenset({"ship_to"}),
     )
 
@@ -81,9 +91,15 @@ class OrderTx(Tx):
         self.route = route
         self.backorders = backorders
 
+    async def close_way(self, order: Order) -> None:
+        await close_parked(self, f"orders/{order.record_id}", ["stage:%", f"connector:{order.erp}"])
 
-Copies = Expiring[tuple[str, str], str]
-"""Tenant and name to record, JSON text; shared by the transactions of a process."""
+
+Known = KnownCustomer | KnownProduct
+CopyName = tuple[str, str]
+"""Tenant and name."""
+Copies = Expiring[CopyName, Known]
+"""Shared by the transactions of a process."""
 
 
 def new_copies() -> Copies:
@@ -98,14 +114,12 @@ class TxReferences:
         self._copies = copies
 
     async def customer(self, party: Party) -> KnownCustomer | None:
-        name = customer_name(party)
-        found = await self._read([name])
-        return _CUSTOMER.validate_json(found[name]) if name in found else None
+        found = await self._read([customer_name(party)], _CUSTOMER)
+        return found[0] if found else None
 
     async def products(self, skus: Sequence[str]) -> dict[str, KnownProduct]:
-        found = await self._read([product_name(sku) for sku in dict.fromkeys(skus)])
-        products = [_PRODUCT.validate_json(record) for record in found.values()]
-        return {product.sku: product for product in products}
+        found = await self._read([product_name(sku) for sku in dict.fromkeys(skus)], _PRODUCT)
+        return {product.sku: product for product in found}
 
     def keep_customer(self, customer: KnownCustomer, names: Sequence[str]) -> None:
         for name in names:
@@ -118,11 +132,17 @@ class TxReferences:
         row = {"tenant": self._tx.context.tenant, "name": name, "record": record}
         self._tx.writes.upserts.setdefault(REFERENCE, []).append(row)
 
-    async def _read(self, names: Sequence[str]) -> dict[str, str]:
-        """Names that are known, from the process's copies or else the table."""
+    async def _read(self, names: Sequence[str], codec: TypeAdapter[K]) -> list[K]:
+        """Those that are known, from the process's copies or else the table."""
         tenant, now = self._tx.context.tenant, self._tx.now
-        held = {name: self._copies.get((tenant, name), now) for name in names}
-        missing = [name for name, record in held.items() if record is None]
+        held: list[K] = []
+        missing = []
+        for name in names:
+            copy = self._copies.get((tenant, name), now)
+            if copy is None:
+                missing.append(name)
+            else:
+                held.append(cast(K, copy))
         if missing:
             rows = await self._tx.driver.fetch(
                 "SELECT name, record::text AS record FROM reference WHERE tenant = $1 AND name = ANY($2::text[])",
@@ -130,9 +150,10 @@ class TxReferences:
                 missing,
             )
             for row in rows:
-                held[row["name"]] = row["record"]
-                self._copies.put((tenant, row["name"]), row["record"], now)
-        return {name: record for name, record in held.items() if record is not None}
+                read = codec.validate_json(row["record"])
+                held.append(read)
+                self._copies.put((tenant, row["name"]), read, now)
+        return held
 
 
 class ReferenceReads:
@@ -141,6 +162,7 @@ class ReferenceReads:
     def __init__(self, store: Store, orders: Reads[Order]) -> None:
         self._store = store
         self._orders = orders
+        self._together = Together(self._read)
 
     async def get(self, tenant: str, record_id: str) -> Order | None:
         return await self._orders.get(tenant, record_id)
@@ -149,14 +171,23 @@ class ReferenceReads:
         self, tenant: str, party: Party, skus: Sequence[str]
     ) -> tuple[KnownCustomer | None, dict[str, KnownProduct]]:
         """The customer and the products by SKU, as far as they are known."""
-        names = [customer_name(party), *(product_name(sku) for sku in dict.fromkeys(skus))]
-        rows = await self._store.fetch(
-            "SELECT name, record::text AS record FROM reference WHERE tenant = $1 AND name = ANY($2::text[])",
-            tenant,
-            names,
+        customer, products = customer_name(party), [product_name(sku) for sku in dict.fromkeys(skus)]
+        found = await self._together.get([(tenant, name) for name in (customer, *products)])
+        known = [found[tenant, name] for name in products if (tenant, name) in found]
+        return (
+            cast(KnownCustomer | None, found.get((tenant, customer))),
+            {product.sku: product for product in cast(list[KnownProduct], known)},
         )
-        found = {row["name"]: row["record"] for row in rows}
-        customer = found.pop(names[0], None)
-        products = [_PRODUCT.validate_json(record) for record in found.values()]
-        known = _CUSTOMER.validate_json(customer) if customer else None
-        return known, {product.sku: product for product in products}
+
+    async def _read(self, keys: Sequence[CopyName]) -> Mapping[CopyName, Known]:
+        rows = await self._store.fetch(
+            "SELECT tenant, name, record::text AS record FROM reference"
+            " JOIN unnest($1::text[], $2::text[]) AS asked (tenant, name) USING (tenant, name)",
+            [tenant for tenant, _ in keys],
+            [name for _, name in keys],
+        )
+        return {(row["tenant"], row["name"]): _parsed(row["name"], row["record"]) for row in rows}
+
+
+def _parsed(name: str, record: str) -> Known:
+    return (_CUSTOMER if name.startswith("customer/") else _PRODUCT).validate_json(record)

@@ -4,13 +4,15 @@ Each runs inside one commit and may run again when the commit fails, so nothing 
 `ProductTx` is the port: what a command needs of its transaction.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 
-from libs.common.aggregate import Link, is_stale
+from libs.common.aggregate import Link, Shown, is_stale
+from libs.common.conflicts import Claimed, Contested, claim, hear, owner_stated, remember_told
 from libs.common.context import CallContext
 from libs.common.errors import Refused
 from libs.common.ids import NewId
@@ -20,7 +22,7 @@ from services.product.domain import Product
 LOG = structlog.get_logger(__name__)
 
 
-class Products(Protocol):
+class Products(Contested[Product], Protocol):
     """The products of the caller's tenant."""
 
     async def get(self, record_id: str) -> Product | None: ...
@@ -50,10 +52,12 @@ class ProductTx(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UpdateProduct:
-    """New values of fields that the CRM owns. An empty etag skips the version check."""
+    """New values of the fields `named`; `others`: of those that the CRM does not own. An empty etag skips the check."""
 
     product_id: str
+    named: frozenset[str]
     fields: domain.CrmFields
+    others: Mapping[str, object]
     etag: str
 
 
@@ -73,19 +77,27 @@ class TakeInFromCrm:
     sku: str
     """As far as the CRM knows it. Empty otherwise."""
     fields: domain.CrmFields | None
+    others: Mapping[str, object] = field(default_factory=dict)
+    """What it shows in fields that it does not own, by the contract's names."""
 
 
 # Callers ---------------------------------------------------------------------------------------------------------
 
 
-async def update_product(command: UpdateProduct, tx: ProductTx) -> Product:
-    """Changes what the CRM owns. Refused with NOT_FOUND or ETAG_MISMATCH."""
+async def update_product(command: UpdateProduct, tx: ProductTx) -> Claimed[Product]:
+    """Changes what the CRM owns. Refused with OWNERSHIP_VIOLATION, NOT_SUPPORTED, NOT_FOUND or ETAG_MISMATCH."""
     product = await tx.products.get(command.product_id)
     if product is None:
         raise Refused("NOT_FOUND")
     if command.etag and command.etag not in (product.etag, "*"):
         raise Refused("ETAG_MISMATCH", f"the product is at version {product.etag}")
-    return await _put_if_changed(product.updated(command.fields), tx)
+    after = product.updated(command.fields)
+    by = tx.context.system
+    claimed = await claim(after, command.named, command.others, by, tx.products, "product")
+    stated = sorted(name for name in claimed.taken if tx.products.ownership.fields[name].owner == "erp")
+    if stated:
+        raise Refused.field("NOT_SUPPORTED", f"product.{stated[0]}", "the ERP states it through its feed")
+    return replace(claimed, record=await _put_if_changed(product, claimed.record, tx))
 
 
 # What other systems say ------------------------------------------------------------------------------------------
@@ -105,7 +117,7 @@ async def take_in_from_erp(command: TakeInFromErp, tx: ProductTx) -> None:
     if product is None:
         return
     after = product.stated_by_erp(fields, link) if fields else product.gone_from_erp(link)
-    await _put_if_changed(after, tx)
+    await _put_if_changed(product, await owner_stated(product, after, tx.products), tx)
 
 
 async def take_in_from_crm(command: TakeInFromCrm, tx: ProductTx) -> None:
@@ -120,16 +132,21 @@ async def take_in_from_crm(command: TakeInFromCrm, tx: ProductTx) -> None:
         LOG.debug("not_in_the_erp", system=link.system, external_id=link.external_id)
         return
     after = product.stated_by_crm(fields, link) if fields else product.gone_from_crm(link)
-    await _put_if_changed(after, tx)
+    heard, tell = await hear(after, link.system, command.others, tx.products, "product")
+    await _put_if_changed(product, heard.kept() if tell else heard, tx)
 
 
-async def record_link(product_id: str, link: Link, tx: ProductTx) -> None:
-    """A system has named its record of the product. Refused with DUPLICATE_CANDIDATE when it is another one's."""
+async def record_link(product_id: str, link: Link, tx: ProductTx, *, knows: Sequence[Shown] = ()) -> None:
+    """A system has named its record of the product, and knows what it was told.
+
+    Refused with DUPLICATE_CANDIDATE when it is another one's.
+    """
     other = await tx.products.by_link(link.system, link.external_id)
     if other is not None and other.record_id != product_id:
         said = f"{link.system} {link.external_id} stands for {other.record_id} already"
         raise Refused("DUPLICATE_CANDIDATE", said)
-    await _put_if_changed((await _existing(product_id, tx)).linked_and_told(link), tx)
+    product = await _existing(product_id, tx)
+    await _put_if_changed(product, remember_told(product.linked_and_told(link), knows), tx)
 
 
 async def _with_sku(sku: str, product: Product | None, tx: ProductTx) -> Product:
@@ -152,10 +169,10 @@ def _new(tx: ProductTx) -> Product:
     )
 
 
-async def _put_if_changed(after: Product, tx: ProductTx) -> Product:
-    """Every change worth storing tells something; a mere repetition tells nothing."""
-    if not after.pending:
-        return after
+async def _put_if_changed(before: Product, after: Product, tx: ProductTx) -> Product:
+    """A mere repetition is not stored and tells nothing."""
+    if not after.is_worth_storing(before):
+        return before
     caused = replace(after, correlation_id=tx.context.correlation_id, traceparent=tx.context.traceparent)
     return await tx.products.put(caused)
 

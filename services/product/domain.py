@@ -2,7 +2,7 @@
 
     ERP: registers it, states its own fields, ACTIVE ⇄ INACTIVE        CRM: states the marketing text
 
-Each field has one owner, as the contract says; what another system says of it is not taken in.
+Each field has one owner, as the contract says; what becomes of another system's word stands in `conflicts.py`.
 Pure: no I/O, no clock, no ids made here. A method returns a new product that carries the facts to be told.
 """
 
@@ -32,6 +32,7 @@ class ProductEvent(StrEnum):
     OFFER_CHANGED = "ProductOfferChanged"
     """Only names, texts, prices or stock."""
     LINKED = "ProductLinked"
+    KEPT = "ProductKept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,10 @@ class Product(Aggregate):
         return replace(self, marketing_text=self.marketing_text if text is None else text)
 
     # Both -----------------------------------------------------------------------------------------
+
+    def kept(self) -> Self:
+        """A system's word was not taken: it is told the product as it is."""
+        return self.telling(ProductEvent.KEPT)
 
     def linked_and_told(self, link: Link) -> Self:
         """An outside record stands for the product; known already is nothing to tell."""

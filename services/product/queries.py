@@ -1,14 +1,19 @@
 """What can be asked about products. Reads bypass the rules and never lock. `ProductReads` is the port."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from libs.common.errors import Refused
+from libs.common.filtering import Filterable, Term
 from libs.common.listing import Page
-from services.product.domain import Product
+from services.product.domain import Product, State
 
-FILTER = {"state": "state", "sku": "sku"}
-"""Fields a list may be filtered by, and their columns."""
+FILTER = {
+    "state": Filterable.states([state.name for state in State]),
+    "sku": Filterable("sku"),
+    "updateTime": Filterable.time("update_time"),
+}
+"""Fields a list may be filtered by."""
 
 
 class ProductReads(Protocol):
@@ -17,7 +22,7 @@ class ProductReads(Protocol):
     async def get(self, tenant: str, record_id: str) -> Product | None: ...
 
     async def page(
-        self, tenant: str, where: Mapping[str, str], before: str, limit: int
+        self, tenant: str, terms: Sequence[Term], before: str, limit: int
     ) -> Sequence[Product]: ...
 
 
@@ -31,6 +36,6 @@ async def get_product(reads: ProductReads, tenant: str, product_id: str) -> Prod
 
 async def list_products(reads: ProductReads, tenant: str, page: Page) -> tuple[Sequence[Product], str]:
     """One page, newest first, and the token of the next; empty on the last."""
-    found = await reads.page(tenant, page.where, page.after, page.size + 1)
+    found = await reads.page(tenant, page.terms, page.after, page.size + 1)
     shown = found[: page.size]
     return shown, page.token(shown[-1].record_id) if len(found) > page.size else ""

@@ -9,6 +9,7 @@ from libs.common.context import CallContext
 from libs.common.durable.lookup import find
 from libs.common.durable.tables import record_table
 from libs.common.durable.tx import Group, Kind, Records, Tx
+from libs.common.ownership import Ownership
 from services.product.domain import Product
 
 METADATA = sa.MetaData()
@@ -18,6 +19,8 @@ PRODUCTS = record_table("products", METADATA, "state", "sku")
 def product_kind(
     render_event: Callable[[str, Product], tuple[str, bytes]],
     targets: Callable[[str, Product], Sequence[str]],
+    ownership: Ownership,
+    source_of: Callable[[str], str],
 ) -> Kind[Product]:
     """How products are stored, told of and audited."""
     return Kind(
@@ -27,6 +30,9 @@ def product_kind(
         columns=_columns,
         render_event=render_event,
         targets=targets,
+        ownership=ownership,
+        source_of=source_of,
+        answers=frozenset({"ProductKept"}),
         tells_cause=False,
     )
 

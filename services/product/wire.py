@@ -1,12 +1,16 @@
 """Messages to domain and back, pure. Open this file when a field is missing on the wire, or refused at the door."""
 
+from collections.abc import Mapping
+from decimal import Decimal
+
 from google.protobuf.message import Message
 from ordermesh.connector.v1 import change_pb2
 from ordermesh.product.v1 import product_events_pb2, product_pb2, product_service_pb2
 
 from libs.common import money
+from libs.common.conflicts import Claimed
 from libs.common.errors import Refused
-from libs.common.ownership import fields_to_update
+from libs.common.ownership import named_fields, ownership_of
 from libs.common.wire import link_of_change, render_link, render_time
 from services.product import domain
 from services.product.commands import TakeInFromCrm, TakeInFromErp, UpdateProduct
@@ -19,6 +23,8 @@ STATES = {
 TOLD_AS: dict[str, str] = {ProductEvent.OFFER_CHANGED: ProductEvent.CHANGED}
 """Facts that the contract does not tell apart."""
 
+OWNERSHIP = ownership_of(product_pb2.Product.DESCRIPTOR)
+
 
 # Requests ------------------------------------------------------------------------------------------------------
 
@@ -26,18 +32,25 @@ TOLD_AS: dict[str, str] = {ProductEvent.OFFER_CHANGED: ProductEvent.CHANGED}
 def parse_update_product(request: product_service_pb2.UpdateProductRequest) -> UpdateProduct:
     """Refused with OWNERSHIP_VIOLATION or INVALID_FIELD and the field's path."""
     product = request.product
-    changed = fields_to_update(
-        product, request.update_mask.paths, owner="crm", identity="product_id", path="product"
-    )
-    text = product.marketing_text if "marketing_text" in changed else None
-    return UpdateProduct(product.product_id, domain.CrmFields(marketing_text=text), request.etag)
+    named = named_fields(product, request.update_mask.paths, identity="product_id", path="product")
+    fields = domain.CrmFields(marketing_text=product.marketing_text if "marketing_text" in named else None)
+    return UpdateProduct(product.product_id, named, fields, _contested(product), request.etag)
+
+
+def _contested(product: product_pb2.Product) -> Mapping[str, object]:
+    """Values of the fields of the ERP that others may be heard about: all whose policy is not to refuse."""
+    return {"name": product.name}
 
 
 # Answers -------------------------------------------------------------------------------------------------------
 
 
-def render_updated_product(product: Product) -> product_service_pb2.UpdateProductResponse:
-    return product_service_pb2.UpdateProductResponse(product=render_product(product))
+def render_updated_product(claimed: Claimed[Product]) -> product_service_pb2.UpdateProductResponse:
+    return product_service_pb2.UpdateProductResponse(
+        product=render_product(claimed.record),
+        dropped_fields=claimed.dropped,
+        proposed_fields=claimed.proposed,
+    )
 
 
 def render_product(product: Product) -> product_pb2.Product:
@@ -103,26 +116,49 @@ def _parse_erp_fields(product: product_pb2.Product) -> domain.ErpFields:
         raise Refused.field("MAPPING_FAILED", "product.sku", "the ERP names none")
     if product.state not in STATES:
         raise Refused("MAPPING_VALUE_UNKNOWN", f"product state {product.state} has no counterpart")
-    available = product.quantity_available.value if product.HasField("quantity_available") else None
     return domain.ErpFields(
         sku=product.sku,
         name=product.name,
         description=product.description,
         state=STATES[product.state],
         unit_code=product.unit_code,
-        prices=tuple(
-            domain.Price(price.price_book, money.money_from(price.unit_price)) for price in product.prices
-        ),
-        quantity_available=None
-        if available is None
-        else money.parse_decimal(available, "QUANTITY_INVALID", "product.quantity_available"),
+        prices=_parse_prices(product),
+        quantity_available=_parse_available(product),
         stocked=product.stocked,
     )
 
 
+def _parse_prices(product: product_pb2.Product) -> tuple[domain.Price, ...]:
+    return tuple(
+        domain.Price(price.price_book, money.money_from(price.unit_price)) for price in product.prices
+    )
+
+
+def _parse_available(product: product_pb2.Product) -> Decimal | None:
+    if not product.HasField("quantity_available"):
+        return None
+    text = product.quantity_available.value
+    return money.parse_decimal(text, "QUANTITY_INVALID", "product.quantity_available")
+
+
 def parse_crm_change(change: change_pb2.ExternalChange) -> TakeInFromCrm:
-    """The CRM's word on a product: the fields it owns, and the SKU where it knows it."""
-    product = change.product
-    fields = domain.CrmFields(marketing_text=product.marketing_text)
+    """The CRM's word on a product: the fields it owns, what it shows in others, the SKU where it knows it."""
+    product, link = change.product, link_of_change(change, "")
     sku = change.key or product.sku
-    return TakeInFromCrm(link_of_change(change, ""), sku, None if change.deleted else fields)
+    if change.deleted:
+        return TakeInFromCrm(link, sku, None)
+    fields = domain.CrmFields(marketing_text=product.marketing_text)
+    return TakeInFromCrm(link, sku, fields, {**_contested(product), **_refused(product)})
+
+
+def _refused(product: product_pb2.Product) -> Mapping[str, object]:
+    """Values of the other fields of the ERP, as far as a CRM's connector reads them."""
+    shown = {
+        "description": product.description,
+        "state": STATES.get(product.state),
+        "unit_code": product.unit_code,
+        "prices": _parse_prices(product),
+        "quantity_available": _parse_available(product),
+        "stocked": product.stocked,
+    }
+    return {name: value for name, value in shown.items() if value}

@@ -4,14 +4,14 @@ from typing import cast
 
 from connectors.kit.port import Connector
 from connectors.kit.servicer import serve_connector
+from connectors.kit.settings import ConnectorSettings
 from libs.common.clock import SystemClock
-from libs.common.config import ProcessSettings
 from libs.common.testing.connector import MemoryConnector, MemorySystem
 
 
-def build(settings: ProcessSettings) -> Connector:
+def build(settings: ConnectorSettings) -> Connector:
     return cast(Connector, MemoryConnector(MemorySystem("memory", SystemClock())))
 
 
 if __name__ == "__main__":
-    serve_connector(build, ProcessSettings)
+    serve_connector(build, ConnectorSettings)

@@ -2,12 +2,13 @@
 
 import json
 import re
+from datetime import date, timedelta
 from typing import NotRequired, TypedDict
 
 import pytest
 from buf.validate import validate_pb2
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
-from ordermesh.common.v1 import access_pb2, ownership_pb2
+from ordermesh.common.v1 import access_pb2, lifecycle_pb2, ownership_pb2
 
 from libs.common.errors import POLICIES
 from tests.tidy.contracts import Field, Message, Method, messages, methods, with_parts
@@ -104,6 +105,38 @@ def test_a_method_says_who_may_call_it_and_whether_it_may_be_repeated(method: Me
     assert method.roles, f"{method}: add option (ordermesh.common.v1.allowed_roles)"
     assert access_pb2.ROLE_UNSPECIFIED not in method.roles, f"{method}: ROLE_UNSPECIFIED admits nobody"
     assert method.may_be_repeated, f"{method}: add option idempotency_level"
+
+
+def test_what_is_deprecated_says_since_when_and_until_when() -> None:
+    marked = [
+        (str(method), method.proto.options.Extensions[lifecycle_pb2.method_deprecation])
+        for method in methods()
+        if method.proto.options.deprecated
+    ]
+    marked += [
+        (str(field), field.proto.options.Extensions[lifecycle_pb2.field_deprecation])
+        for message in messages().values()
+        for field in message.fields
+        if field.proto.options.deprecated
+    ]
+    vague = [name for name, stated in marked if not (stated.instead and has_time_to_move(stated))]
+    assert not vague, report(
+        "State since, sunset (180 days later or more) and instead: lifecycle.proto", vague
+    )
+
+
+def has_time_to_move(stated: lifecycle_pb2.Deprecation) -> bool:
+    try:
+        since, sunset = date.fromisoformat(stated.since), date.fromisoformat(stated.sunset)
+    except ValueError:
+        return False
+    return sunset - since >= timedelta(days=180)
+
+
+def test_a_deprecation_without_days_would_be_noticed() -> None:
+    assert has_time_to_move(lifecycle_pb2.Deprecation(since="2026-11-21", sunset="2027-05-20"))
+    assert not has_time_to_move(lifecycle_pb2.Deprecation(since="2026-11-21", sunset="2027-05-19"))
+    assert not has_time_to_move(lifecycle_pb2.Deprecation())
 
 
 @pytest.mark.parametrize("method", [method for method in methods() if method.is_public], ids=ids)

@@ -1,6 +1,7 @@
 """Writing through the NetSuite connector: one key, one document, and failures sorted by what is known."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -129,7 +130,7 @@ async def test_a_refusal_of_netsuite_itself_keeps_its_words_and_names_our_field(
 
 async def test_a_mapping_that_is_not_kept_cannot_be_pinned(account: Account) -> None:
     await account.connector.apply_change(account.change(an_order("ord_1")), "netsuite.sales_order@1")
-    with pytest.raises(Refused, match="MAPPING_FAILED"):
+    with pytest.raises(Refused, match="MAPPING_NOT_KEPT"):
         await account.connector.apply_change(account.change(an_order("ord_1")), "netsuite.sales_order@99")
 
 
@@ -146,6 +147,42 @@ async def test_an_order_whose_goods_have_left_is_not_cancelled(account: Account)
     await account.advance("partly_shipped", "ord_1")
     with pytest.raises(Refused, match="ORDER_SHIPPED"):
         await account.cancel("ord_1")
+
+
+async def test_a_change_that_names_fields_writes_these_and_nothing_else(account: Account) -> None:
+    id_ = account.ids["customers"]["CUST-GONE"]
+    before, cursor = await account.read(CUSTOMER)
+    customer = customer_pb2.Customer(name="Another", segment="Retail", account_owner="Ada")
+    change = change_pb2.Change(
+        kind=CUSTOMER, intent=change_pb2.INTENT_UPSERT, key="C-1", external_id=id_, customer=customer
+    )
+    change.fields.extend(["account_owner", "segment", "engagement"])
+    receipt = await account.connector.apply_change(change, "")
+    assert (receipt.mapping, receipt.existed) == ("netsuite.customer_fields@1", True)
+    assert json.loads(receipt.exchange.request_body) == {
+        "custentity_ordermesh_account_owner": "Ada",
+        "custentity_ordermesh_segment": "Retail",
+        "custentity_ordermesh_engagement": "",
+    }
+    echoes, _ = await account.read(CUSTOMER, cursor)
+    known = next(change.customer for change in before if change.ref.external_id == id_)
+    assert [echo.customer for echo in echoes if echo.ref.external_id == id_] in ([], [known])
+
+
+@pytest.mark.parametrize(
+    ("field", "external_id", "reason"),
+    [("credit_limit", "", "NOT_SUPPORTED"), ("segment", "999999", "CUSTOMER_UNKNOWN")],
+)
+async def test_a_field_that_netsuite_does_not_take_or_a_customer_it_does_not_have_is_refused(
+    account: Account, field: str, external_id: str, reason: str
+) -> None:
+    change = change_pb2.Change(
+        kind=CUSTOMER, intent=change_pb2.INTENT_UPSERT, key="C-1", customer=customer_pb2.Customer(name="A")
+    )
+    change.external_id = external_id or account.ids["customers"]["CUST-GONE"]
+    change.fields.append(field)
+    with pytest.raises(Refused, match=reason):
+        await account.connector.apply_change(change, "")
 
 
 async def test_a_customer_is_made_once_and_then_only_told_what_a_sales_system_knows(account: Account) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from ordermesh.common.v1 import access_pb2
 
 from libs.common.rpc.contract import (
-    ALWAYS_ADMITTED,
     FILES,
+    MESH,
+    OVER_A_TENANT,
     call_policies,
     methods,
     redacted_fields,
@@ -86,7 +87,7 @@ def test_effects_and_roles_are_read_off_the_contract() -> None:
     approve = methods()["/ordermesh.order.v1.OrderService/ApproveOrder"]
     assert not get_order.effect
     assert approve.effect
-    assert approve.roles == ALWAYS_ADMITTED | {"approver"}
+    assert approve.roles == MESH | OVER_A_TENANT | {"approver"}
 
 
 def test_personal_and_financial_fields_are_known_in_both_spellings() -> None:

@@ -92,3 +92,19 @@ async def test_a_trace_the_caller_does_not_record_is_not_recorded_here(
     assert servicer.contexts[0].traceparent.startswith(f"00-{'a' * 32}-")
     telemetry.stop_telemetry()
     assert collector.bodies == []
+
+
+async def test_recorded_and_unrecorded_traces_go_through_one_channel_each_as_it_is(
+    mesh: OneMachine, collector: Collector
+) -> None:
+    servicer = Remembering()  # type: ignore[abstract]  # the other methods answer UNIMPLEMENTED
+    async with mesh.serving((REGISTER, servicer)) as address, mesh.channel(address) as channel:
+        stub = connector_service_pb2_grpc.ConnectorServiceStub(channel)
+        for digit, flag in (("c", "00"), ("d", "01"), ("e", "00")):
+            with using(replace(mesh.context("acme"), traceparent=f"00-{digit * 32}-{'b' * 16}-{flag}")):
+                await stub.Describe(connector_service_pb2.DescribeRequest())
+    traces = [telemetry.ids_in(context.traceparent)[0] for context in servicer.contexts]
+    assert traces == ["c" * 32, "d" * 32, "e" * 32]
+    telemetry.stop_telemetry()
+    sent = b"".join(collector.bodies)
+    assert [bytes.fromhex(digit * 32) in sent for digit in "cde"] == [False, True, False]

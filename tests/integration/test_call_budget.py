@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -170,8 +170,44 @@ async def test_a_redis_that_comes_back_empty_is_used_again(store: Store, clock: 
             await client.flushall()
             await client.script_flush()
             clock.advance(CIRCUIT)
-            assert await granted(shared, 1) == 1
-            assert await client.llen(CALLS) == 1
+            assert await granted(shared, 20) == 0
+            clock.advance(SPAN)
+            assert await granted(shared, 20) == 8
+            assert await client.llen(CALLS) == 8
+
+
+async def test_redis_being_away_and_back_grants_no_more_than_the_vendor_bears(
+    store: Store, clock: FakeClock
+) -> None:
+    """Four processes spend their shares while it is away; it comes back and has heard of none of these calls."""
+    async with AsyncExitStack() as opened:
+        processes = [await opened.enter_async_context(budget(store.url, clock)) for _ in range(4)]
+        store.freeze()
+        away = await asyncio.gather(*(granted(process, 5) for process in processes))
+        store.thaw()
+        clock.advance(CIRCUIT)
+        back = await asyncio.gather(*(granted(process, 5) for process in processes))
+
+        assert (sum(away), sum(back)) == (8, 0)
+
+
+async def test_a_redis_that_was_emptied_grants_no_process_more_than_its_share(
+    store: Store, clock: FakeClock
+) -> None:
+    async with budget(store.url, clock) as one, budget(store.url, clock) as other, store.client() as client:
+        assert (await granted(one, 4), await granted(other, 4)) == (4, 4)
+        await client.flushall()
+        assert (await granted(one, 20), await granted(other, 20)) == (0, 0)
+
+        clock.advance(SPAN)
+        await store.minute_passes()
+        assert await granted(one, 20) + await granted(other, 20) == 8
+
+
+async def test_a_process_that_is_new_takes_redis_at_its_word(store: Store, clock: FakeClock) -> None:
+    async with budget(store.url, clock) as one, budget(store.url, clock) as other:
+        assert await granted(one, 20) == 8
+        assert await granted(other, 20) == 0
 
 
 async def test_a_pause_holds_in_its_process_even_without_redis(clock: FakeClock) -> None:

@@ -32,6 +32,10 @@ ALLOWED: dict[str, tuple[tuple[str, ...], str]] = {
         ("random.random",),
         "the default where jitter enters; a simulation hands in its own",
     ),
+    "libs/common/durable/surroundings.py": (
+        ("random.random",),
+        "the default where jitter enters; a simulation hands in its own",
+    ),
     "libs/common/durable/seal.py": (("os.urandom",), "a nonce must not be replayable"),
     "connectors/kit/simulator/clock.py": (
         ("datetime.datetime.now",),
@@ -41,6 +45,7 @@ ALLOWED: dict[str, tuple[tuple[str, ...], str]] = {
     "connectors/netsuite/simulator/auth.py": (("secrets.*",), "a vendor makes its own tokens"),
     "connectors/netsuite/simulator/errors.py": (("secrets.*",), "a vendor makes its own error ids"),
     "libs/cli/keys.py": (("secrets.*",), "makes secrets for development"),
+    "libs/cli/sealing.py": (("secrets.*",), "makes sealing keys"),
     "tests/conftest.py": (("os.environ",), "takes the machine's settings away from the tests"),
 }
 """Path pattern → what it may use, and why."""

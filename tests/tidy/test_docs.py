@@ -2,16 +2,22 @@
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
+import pytest
 import typer
 from typer.core import TyperGroup
 
 from libs.cli.__main__ import build
+from libs.common import metrics
 from libs.common.config import settings_reference
-from tests.tidy import settings_page
+from libs.common.metrics.declaring import CATALOGUE, Metric
+from libs.common.rpc import contract
+from libs.common.topology import SERVICES
+from tests.tidy import metrics_page, ownership_page, roles_page, settings_page
 from tests.tidy.contracts import methods
-from tests.tidy.tree import ROOT, files, name_of, report
+from tests.tidy.tree import PRODUCT, ROOT, files, modules, name_of, report
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -19,8 +25,16 @@ SPAN = re.compile(r"`([^`\n]+)`")
 SHELL = frozenset({"sh", "bash", "shell", "console"})
 TARGET = re.compile(r"^([a-z0-9]+):", re.MULTILINE)
 SETTING = re.compile(r"\bORDERMESH_[A-Z0-9_]+\b")
-TESTS_OWN = frozenset({"ORDERMESH_SIM_SEED"})
-GATEWAY_OWN = ("/health/live", "/health/ready", "/openapi.json", "/openapi-3.0.json", "/v1/systems")
+METRIC = re.compile(r"\b(?:ordermesh|http_server|http_client|rpc_server|rpc_client)_[a-z_]+[a-z]\b(?!_)")
+TESTS_OWN = frozenset({"ORDERMESH_FUZZ_EXAMPLES"})
+GATEWAY_OWN = (
+    "/health/live",
+    "/health/ready",
+    "/openapi.json",
+    "/openapi-3.0.json",
+    "/v1/systems",
+    "/v1/ownership",
+)
 """Paths that the gateway serves besides the contracts' routes."""
 
 
@@ -133,6 +147,53 @@ def test_the_page_of_settings_is_what_the_code_says() -> None:
     assert settings_page.PAGE.read_text() == settings_page.page(), (
         "Run `make docs` and look at docs/settings.md"
     )
+
+
+def test_the_page_of_metrics_is_what_the_code_declares() -> None:
+    assert metrics_page.PAGE.read_text() == metrics_page.page(), "Run `make docs` and look at docs/metrics.md"
+
+
+def test_every_metric_that_is_named_exists() -> None:
+    known = {metric.name for metric in CATALOGUE}
+    unknown = [
+        f"{name}: {found}"
+        for name in ("docs/metrics.md", "docs/runbook.md", "k8s/README.md")
+        for found in sorted(set(METRIC.findall((ROOT / name).read_text())))
+        if found not in known and re.sub(r"_(bucket|sum|count)$", "", found) not in known
+    ]
+    assert not unknown, report("No process tells this metric", unknown)
+
+
+def test_every_metric_that_is_declared_is_told_somewhere() -> None:
+    told = "".join(
+        module.text for module in modules(*PRODUCT) if module.path != "libs/common/metrics/__init__.py"
+    )
+    names = [name for name, value in vars(metrics).items() if isinstance(value, Metric)]
+    silent = [name for name in names if not re.search(rf"\b{name}\.(?:at|clear)\(|\({name}, ", told)]
+    assert not silent, report("Set or count it, or take it out of libs/common/metrics", silent)
+
+
+def test_the_page_of_ownership_is_what_the_contracts_say() -> None:
+    assert ownership_page.PAGE.read_text() == ownership_page.page(), (
+        "An owner, updater or policy has changed: run `make docs` and look at docs/ownership.md"
+    )
+
+
+def test_the_page_of_roles_is_what_the_contracts_say() -> None:
+    assert roles_page.PAGE.read_text() == roles_page.page(), "Run `make docs` and look at docs/roles.md"
+
+
+def test_every_method_has_one_place_on_the_page_of_roles() -> None:
+    rows = [line for line in roles_page.PAGE.read_text().splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+(?:\.\w+)?)`", row)]
+    assert sorted(named) == sorted(map(roles_page.short_name, contract.methods().values()))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_filters_of_lists_are_documented(service: str) -> None:
+    fields = import_module(f"services.{service}.queries").FILTER
+    row = f"| `/v1/{service}s` | {', '.join(f'`{name}`' for name in fields)} |"
+    assert row in (ROOT / "docs/rest.md").read_text(), f"docs/rest.md lacks the row: {row}"
 
 
 def test_every_setting_that_is_named_exists() -> None:

@@ -184,6 +184,38 @@ def test_everything_is_closed_that_no_rule_opens() -> None:
     assert not missing, report("Add an egress rule to network-policies/vendors.yaml", missing)
 
 
+def test_in_production_every_process_has_a_certificate_and_is_probed_without_one() -> None:
+    [overlay] = read(K8S / "overlays/prod/kustomization.yaml")
+    assert "../../components/mutual-tls" in str(overlay.at("components"))
+    folder = K8S / "components/mutual-tls"
+    [component] = read(folder / "kustomization.yaml")
+    written = [str(patch.get("patch", "")) for patch in component.items("patches")]
+    names = {deployment.text("metadata", "labels", "app.kubernetes.io/name") for deployment in DEPLOYMENTS}
+    missing = sorted(
+        name for name in names if not any(f"secretName: tls-{name}}}" in text for text in written)
+    )
+    assert not missing, report("Mount a Secret tls-<name> in k8s/components/mutual-tls", missing)
+    [probed] = read(folder / "grpc.yaml")
+    told = {entry["name"]: str(entry["value"]) for entry in probed.container.items("env")}
+    port = int(told["ORDERMESH_HEALTH_LISTEN"].rpartition(":")[2])
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert probed.container.number(probe, "grpc", "port") == port
+
+
+def test_the_port_of_metrics_is_told_to_prometheus_and_open_to_nobody_else() -> None:
+    folder = K8S / "components/metrics"
+    [process] = read(folder / "every-process.yaml")
+    told = {entry["name"]: str(entry["value"]) for entry in process.container.items("env")}
+    port = int(told["ORDERMESH_METRICS_LISTEN"].rpartition(":")[2])
+    annotations = process.table("spec", "template", "metadata", "annotations")
+    assert annotations["prometheus.io/port"] == str(port)
+    assert [entry["containerPort"] for entry in process.container.items("ports")] == [port]
+    [policy] = [found for found in read(folder / "prometheus.yaml") if found.kind == "NetworkPolicy"]
+    [rule] = [Manifest(policy.path, entry) for entry in policy.items("spec", "ingress")]
+    assert [entry["port"] for entry in rule.items("ports")] == [port]
+    assert rule.items("from"), "who may ask is named"
+
+
 @pytest.mark.parametrize("overlay", ["dev", "prod"])
 def test_an_overlay_admits_restricted_pods_only_and_names_its_instance(overlay: str) -> None:
     [namespace] = read(K8S / "overlays" / overlay / "namespace.yaml")

@@ -1,6 +1,6 @@
 """Customers both ways. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from google.type.money_pb2 import Money as MoneyMessage
 from ordermesh.customer.v1 import customer_pb2
@@ -20,6 +20,15 @@ _FIELDS = {
     "currency": "currency_code",
     "entityid": "number",
 }
+_WRITABLE = {
+    "name": "companyName",
+    "email": "email",
+    "phone": "phone",
+    "account_owner": "custentity_ordermesh_account_owner",
+    "segment": "custentity_ordermesh_segment",
+    "engagement": "custentity_ordermesh_engagement",
+}
+"""Fields of ours that NetSuite takes one by one. What the CRM owns stands in custom entity fields."""
 
 
 def customer_of(row: Row) -> customer_pb2.Customer:
@@ -85,6 +94,21 @@ def customer_upsert_v1(customer: customer_pb2.Customer, currencies: Mapping[str,
         body["addressBook"] = {"items": addresses}
     return body
 
+
+def customer_fields_v1(customer: customer_pb2.Customer, fields: Sequence[str]) -> JsonObject:
+    """The body of a change of single fields of a customer that NetSuite has. Refused with NOT_SUPPORTED."""
+    unknown = [name for name in fields if name not in _WRITABLE]
+    if unknown:
+        raise Refused.field(
+            "NOT_SUPPORTED", f"customer.{unknown[0]}", "NetSuite takes no word on it from others"
+        )
+    return {_WRITABLE[name]: getattr(customer, name) for name in fields}
+
+
+FIELDS: Mapping[str, Callable[[customer_pb2.Customer, Sequence[str]], JsonObject]] = {
+    "netsuite.customer_fields@1": customer_fields_v1
+}
+"""Every version that a replay may pin; the last is the current one."""
 
 UPSERTS: Mapping[str, Callable[[customer_pb2.Customer, Mapping[str, str]], JsonObject]] = {
     "netsuite.customer_upsert@1": customer_upsert_v1

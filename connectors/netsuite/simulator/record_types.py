@@ -211,6 +211,7 @@ CUSTOMER = shape(
     text="""
         id externalId entityId companyName altName firstName lastName phone altPhone fax email
         accountNumber comments defaultAddress defaultTaxReg resaleNumber refName
+        custentity_ordermesh_account_owner custentity_ordermesh_segment custentity_ordermesh_engagement
     """,
     number="balance creditLimit depositBalance overdueBalance consolBalance consolUnbilledOrders",
     integer="daysOverdue",

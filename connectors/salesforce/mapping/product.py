@@ -11,7 +11,11 @@ from connectors.salesforce.mapping.records import Fields, Target, Writing
 KEY_FIELD = "ERP_Key__c"
 """Holds the SKU, which is the key under which a product is written."""
 
+WRITABLE = {"marketing_text": ("Description", 4_000)}
+"""What the CRM owns and takes from us when somebody has changed it here: our field to its field and longest text."""
+
 PATHS = {
+    "Description": "product.marketing_text",
     "Name": "product.name",
     "ProductCode": "product.sku",
     KEY_FIELD: "product.sku",
@@ -39,6 +43,8 @@ def writing_from_product(change: change_pb2.Change) -> Writing:
     """A Product2 with this key is the same product, whoever made it. Prices are written beside it."""
     product = change.product
     target = Target("Product2", KEY_FIELD, change.key, change.external_id)
+    if change.fields:
+        return Writing(target, values.named_fields(change, "product", WRITABLE), paths=PATHS)
     fields: Fields = {
         "Name": values.cut(product.name or product.sku, 255),
         "ProductCode": values.cut(product.sku, 255),

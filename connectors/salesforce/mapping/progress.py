@@ -29,6 +29,13 @@ PATHS = {
     "ERP_Status__c": "order.state",
     "ERP_Order_Number__c": "order.erp_number",
     "ERP_Reason__c": "order.reason",
+    "ERP_Status_Date__c": "order.update_time",
+    "ERP_Posted_Date__c": "order.update_time",
+    "ERP_Shipped_Quantity__c": "order.shipments",
+    "ERP_Tracking_Number__c": "order.shipments",
+    "ERP_Invoice_Number__c": "order.invoices",
+    "ERP_Amount_Due__c": "order.invoices",
+    "ERP_Amount_Paid__c": "order.invoices",
     KEY_FIELD: "order.order_id",
 }
 

@@ -1,6 +1,6 @@
 """The small conversions that mappings share: amounts, days, times, addresses, units, countries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
@@ -9,7 +9,9 @@ from google.type.date_pb2 import Date
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money
 from ordermesh.common.v1 import address_pb2
+from ordermesh.connector.v1 import change_pb2
 
+from libs.common.errors import Refused
 from libs.common.money import money_from
 
 ADDRESS_LINES_MAX = 4
@@ -95,6 +97,17 @@ def address_fields(prefix: str, address: address_pb2.Address) -> dict[str, objec
         f"{prefix}PostalCode": cut(address.postal_code, 20),
         f"{prefix}Country": cut(address.country_code, 80),
     }
+
+
+def named_fields(
+    change: change_pb2.Change, record: str, writable: Mapping[str, tuple[str, int]]
+) -> dict[str, object]:
+    """The fields that a change names, and nothing else. Refused with NOT_SUPPORTED for one that is not `writable`."""
+    unknown = [name for name in change.fields if name not in writable]
+    if unknown:
+        raise Refused.field("NOT_SUPPORTED", f"{record}.{unknown[0]}", "Salesforce takes no word on it alone")
+    told = getattr(change, record)
+    return {writable[name][0]: cut(getattr(told, name), writable[name][1]) for name in change.fields}
 
 
 # In: Salesforce to canonical

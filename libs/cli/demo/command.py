@@ -49,11 +49,12 @@ def demo(
         Path | None, typer.Option("--data", help="Data directory; default a scratch one, removed at success.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch directory.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="Mutual TLS between all processes.")] = False,
 ) -> None:
     """Runs a day of orders through the mesh, with faults, and proves the outcome from the two ledgers."""
     folder = data or Path(tempfile.mkdtemp(prefix="ordermesh-demo-"))
     console = Console()
-    wish = Wish(orders=orders, seed=seed, kill=kill, stop_redis=stop_redis)
+    wish = Wish(orders=orders, seed=seed, kill=kill, stop_redis=stop_redis, tls=tls)
     try:
         held, line = asyncio.run(_until_told_to_stop(perform(folder, wish, console)))
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -86,7 +87,7 @@ async def perform(folder: Path, wish: Wish, console: Console) -> tuple[bool, str
     held = False
     stage.say(f"starting the mesh on {folder}")
     try:
-        mesh = Mesh(folder, clock=clock)
+        mesh = Mesh(folder, clock=clock, tls=wish.tls)
         keep_journal(mesh.data)
         async with mesh:
             stage.say(f"the mesh is ready at {mesh.base_url}")

@@ -36,6 +36,8 @@ class Wish:
     """Process killed with -9 when half of the orders are accepted."""
     stop_redis: bool = False
     """Stop Valkey for good when a third of the orders is accepted."""
+    tls: bool = False
+    """Processes show each other certificates."""
 
 
 class Trouble:

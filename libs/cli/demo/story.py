@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx
 
+from libs.cli.api import trusted
 from libs.cli.demo.faults import CRM, ERP, Trouble, Wish
 from libs.cli.demo.goods import TAX_RATES, DraftOrder, Goods
 from libs.cli.demo.proof import CRM_KIND, ERP_KIND, Verdict, judge
@@ -242,6 +243,7 @@ class Story:
                     max_connections=2 * CONCURRENCY, max_keepalive_connections=2 * CONCURRENCY
                 ),
                 trust_env=False,
+                verify=trusted(self._mesh.ca_file),
             )
         )
 

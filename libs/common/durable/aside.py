@@ -3,18 +3,20 @@
 A change set aside is an event of its own, with a delivery to `intake:<system>` that is retried or parked like any
 other. A change tells the whole of its record, so at most one of each record is open: the newest. It is closed when a
 newer one has been taken in, or set aside itself; the same change told again changes nothing, an older one is not kept.
+It holds what the outside system told, personal values and all, and is therefore sealed (`seal.py`).
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from ordermesh.connector.v1 import change_pb2
 
-from libs.common.durable.model import Delivered, Delivery, Outcome
-from libs.common.durable.tx import Group, Tx
-from libs.common.errors import POLICIES
+from libs.common.durable.model import Delivered, Delivery, Follow, Outcome
+from libs.common.durable.operations.obsolete import tell_closed
+from libs.common.durable.tx import Tx
+from libs.common.errors import POLICIES, Refused
 from libs.common.wire import parse_time
 
 CHANGE_TYPE = "ordermesh.connector.v1.ExternalChange"
@@ -61,8 +63,7 @@ def changed_time(change: change_pb2.ExternalChange) -> datetime:
 
 
 async def close_obsolete(
-    group: Group,
-    tenant: str,
+    tx: Tx,
     taken: Iterable[change_pb2.ExternalChange],
     failed: Iterable[change_pb2.ExternalChange],
 ) -> Sequence[change_pb2.ExternalChange]:
@@ -77,7 +78,7 @@ async def close_obsolete(
         if subject not in newest or changed_time(change) > changed_time(newest[subject])
     }
     obsolete: list[int] = []
-    for subject, asides in (await _open_asides(group, tenant, [*newest, *keep])).items():
+    for subject, asides in (await _open_asides(tx, [*newest, *keep])).items():
         for aside in asides:
             if subject in keep and aside.covers(keep[subject]):
                 del keep[subject]
@@ -86,7 +87,8 @@ async def close_obsolete(
             obsolete += [each.delivery_id for each in asides if each.changed_time <= changed_time(latest)]
     if obsolete:
         policy = POLICIES["SUPERSEDED"]
-        await group.driver.execute(CLOSE, obsolete, group.now, policy.failure_class, policy.owner)
+        await tx.driver.execute(CLOSE, obsolete, tx.now, policy.failure_class, policy.owner)
+        await tell_closed(tx, obsolete)
     return list(keep.values())
 
 
@@ -102,13 +104,26 @@ def _newest_of_each(
     return newest
 
 
-async def _open_asides(group: Group, tenant: str, subjects: Sequence[str]) -> Mapping[str, Sequence[Aside]]:
+async def _open_asides(tx: Tx, subjects: Sequence[str]) -> Mapping[str, Sequence[Aside]]:
     asides: dict[str, list[Aside]] = {}
-    for row in await group.driver.fetch(OPEN, tenant, subjects) if subjects else []:
-        change = change_pb2.ExternalChange.FromString(row["data"])
-        aside = Aside(row["delivery_id"], changed_time(change), change.version)
+    for row in await tx.driver.fetch(OPEN, tx.context.tenant, subjects) if subjects else []:
+        aside = Aside(row["delivery_id"], *_when(tx, row["data"]))
         asides.setdefault(row["subject"], []).append(aside)
     return asides
+
+
+def _when(tx: Tx, data: bytes) -> tuple[datetime, str]:
+    """Time and version of the change; one that nobody can read any more is older than all others."""
+    try:
+        change = opened_change(tx, data)
+    except Refused:
+        return datetime.min.replace(tzinfo=UTC), ""
+    return changed_time(change), change.version
+
+
+def opened_change(tx: Tx, data: bytes) -> change_pb2.ExternalChange:
+    """A change as it was set aside. Refused with ORIGINAL_UNREADABLE."""
+    return change_pb2.ExternalChange.FromString(tx.group.sealer.open(tx.context.tenant, data))
 
 
 async def set_aside(tx: Tx, change: change_pb2.ExternalChange) -> None:
@@ -117,7 +132,8 @@ async def set_aside(tx: Tx, change: change_pb2.ExternalChange) -> None:
     last = await tx.driver.fetchval(
         "SELECT max(sequence) FROM event WHERE tenant = $1 AND subject = $2", tx.context.tenant, subject
     )
-    data = change.SerializeToString()
+    plain, tenant = change.SerializeToString(), tx.context.tenant
+    data = tx.group.sealer.seal(tenant, plain) or plain
     tx.add_event(CHANGE_TYPE, subject, (last or 0) + 1, data, [f"intake:{change.ref.system}"])
 
 
@@ -128,10 +144,14 @@ class IntakeTarget(Generic[T]):
         self._take_in = take_in
 
     async def deliver(self, delivery: Delivery) -> Outcome:
-        change = change_pb2.ExternalChange.FromString(delivery.event.data)
+        return Delivered(follow=self.follow(delivery))
+
+    def follow(self, delivery: Delivery) -> Follow:
+        """Takes the change in as what its system and its actor say."""
 
         async def follow(tx: T) -> None:
+            change = opened_change(tx, delivery.event.data)
             tx.context = replace(tx.context, system=delivery.event.source_system, actor=delivery.event.actor)
             await self._take_in(change, tx)
 
-        return Delivered(follow=follow)
+        return follow

@@ -5,6 +5,7 @@ everything is slower and nothing is missing.
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 
 import redis.asyncio
@@ -60,9 +61,16 @@ class Bell:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Passes rings on and takes them in until `stop`."""
+        await self._run(stop, self._publish_rings, self._hear_rings)
+
+    async def pass_on(self, stop: asyncio.Event) -> None:
+        """Passes rings on until `stop`, for a process in which nobody listens; taking in its own costs."""
+        await self._run(stop, self._publish_rings)
+
+    async def _run(self, stop: asyncio.Event, *loops: Callable[[], Coroutine[None, None, None]]) -> None:
         if self._client is None:
             return
-        tasks = [asyncio.create_task(self._publish_rings()), asyncio.create_task(self._hear_rings())]
+        tasks = [asyncio.create_task(loop()) for loop in loops]
         await stop.wait()
         for task in tasks:
             task.cancel()

@@ -15,11 +15,18 @@ from libs.common.durable import tables
 from libs.common.durable.model import Delivery, Evidence, State, StoredEvent, Tried
 from libs.common.durable.rows import Row, insert_rows
 from libs.common.durable.seal import Sealer
+from libs.common.personal import hidden
 
 EVENT_COLUMNS = (
     "event_id", "tenant", "type", "subject", "sequence", "data", "source_system", "actor", "correlation_id",
     "causation_id", "traceparent", "contract_version", "occurred_time",
 )  # fmt: skip
+
+STANDS_FOR = {
+    "data": "coalesce(d.edited_data, e.data) AS data",
+    "actor": "CASE d.edited_by WHEN '' THEN e.actor ELSE d.edited_by END AS actor",
+}
+"""Where an operator has edited what a delivery carries, that stands for what the event says."""
 
 CLAIM = f"""
 WITH due AS (
@@ -49,7 +56,7 @@ SET attempt = d.attempt + 1,
 FROM due, event e
 WHERE d.delivery_id = due.delivery_id AND e.event_id = d.event_id
 RETURNING d.delivery_id, d.target, d.state, d.attempt, d.lease_id, d.pinned_mapping,
-          {", ".join(f"e.{column}" for column in EVENT_COLUMNS)}
+          {", ".join(STANDS_FOR.get(column, f"e.{column}") for column in EVENT_COLUMNS)}
 """  # noqa: S608
 
 STILL_HELD = """
@@ -193,13 +200,16 @@ def attempt_row(tried: Tried, verdict: Verdict, evidence: Evidence, sealer: Seal
         "operation": _storable(evidence.operation),
         "request_digest": _digest(evidence.request),
         "response_digest": _digest(evidence.response),
-        "sealed_exchange": sealer.seal(tried.delivery.event.tenant, evidence.request, evidence.response),
+        "sealed_exchange": sealer.seal_exchange(
+            tried.delivery.event.tenant, evidence.request, evidence.response
+        ),
     }
 
 
 def _storable(words: str) -> str:
-    """An outside system's words may hold what no text column can; they must never keep a delivery from settling."""
-    return words[:DETAIL_MAX].replace("\x00", "").encode(errors="replace").decode()
+    """An outside system's words may hold what no text column can, and must never keep a delivery from settling; nor
+    may they tell what a masked field holds."""
+    return hidden(words[:DETAIL_MAX]).replace("\x00", "").encode(errors="replace").decode()
 
 
 def _digest(content: bytes) -> bytes:

@@ -8,32 +8,45 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
 import grpc.aio
-from google.protobuf.message import Message
 from ordermesh.common.v1 import event_pb2_grpc
 from ordermesh.connector.v1 import connector_service_pb2_grpc
-from ordermesh.operations.v1 import operations_service_pb2_grpc
+from ordermesh.operations.v1 import operations_service_pb2_grpc, proposal_service_pb2_grpc
 
-from libs.common.clock import Clock
 from libs.common.context import CallContext
 from libs.common.durable import bell, sweep
 from libs.common.durable.aside import IntakeTarget, TakeIn
 from libs.common.durable.ingest import Feed, Ingest
 from libs.common.durable.lanes import LanePolicy
 from libs.common.durable.model import Delivery
+from libs.common.durable.operations.handling import (
+    ConnectorHandling,
+    Handling,
+    IntakeHandling,
+    StageHandling,
+)
+from libs.common.durable.operations.proposals import ProposalServicer
 from libs.common.durable.operations.servicer import OperationsServicer
 from libs.common.durable.relay import Relay, Route, Target
+from libs.common.durable.retention import Retention
 from libs.common.durable.seal import Sealer
 from libs.common.durable.settings import ServiceSettings
 from libs.common.durable.store import Store
-from libs.common.durable.targets import ConnectorTarget, Outgoing, ServiceTarget, StageTarget, StreamTarget
+from libs.common.durable.surroundings import Surroundings
+from libs.common.durable.targets import (
+    ConnectorTarget,
+    Outgoing,
+    ProposalTarget,
+    ServiceTarget,
+    StageTarget,
+    StreamTarget,
+)
 from libs.common.durable.tx import Group, Tx
 from libs.common.durable.unit import Unit
-from libs.common.errors import Refused
-from libs.common.ids import NewId
-from libs.common.rpc.channel import open_channel
+from libs.common.ownership import MESH
 from libs.common.rpc.replay import note_replayed
 from libs.common.topology import ANY, Topology
 
@@ -62,19 +75,22 @@ class App(Generic[T]):
 class Core(Generic[T]):
     """Store, unit of work, connections and loops of one service."""
 
-    def __init__(self, settings: ServiceSettings, service: str, clock: Clock, make_id: NewId) -> None:
+    def __init__(self, settings: ServiceSettings, service: str, surroundings: Surroundings) -> None:
         self._settings = settings
         self._service = service
-        self._clock = clock
-        self._make_id = make_id
+        self._surroundings = surroundings
+        self._clock = surroundings.clock
+        self._sealer = Sealer(settings.seal_keys_file)
+        self._retention = Retention.of_days(settings.history_days, settings.audit_days)
         self.topology = Topology.load(settings.topology_file)
         self.store = Store(
             settings.own_database_url(service), service, pool_max=settings.database_connections_max
         )
         self._redis = bell.connect(settings.redis_url.get_secret_value()) if settings.redis_url else None
-        self._bell = bell.Bell(service, self._redis, clock)
+        self._bell = bell.Bell(service, self._redis, self._clock)
         self._routes: dict[str, Route] = {}
-        self._previews: dict[str, Callable[[Delivery], Awaitable[Outgoing | None]]] = {}
+        self._handling: dict[str, Callable[[Unit[T]], Handling]] = {}
+        """What can be told of parked items, by target; made once there is a unit."""
         self._feeds: list[Feed] = []
         self._channels: dict[str, grpc.aio.Channel] = {}
 
@@ -84,9 +100,10 @@ class Core(Generic[T]):
             self.store,
             open_tx,
             clock=self._clock,
-            new_id=self._make_id,
+            new_id=self._surroundings.make_id,
             wake=lambda targets: self._bell.ring(bell.RELAY),
             note_replay=note_replayed,
+            sealer=self._sealer,
         )
 
     def heard(self, targets: Sequence[str]) -> list[str]:
@@ -110,7 +127,8 @@ class Core(Generic[T]):
     def channel(self, target: str) -> grpc.aio.Channel:
         """One channel per address, closed with the app."""
         if target not in self._channels:
-            self._channels[target] = open_channel(target, self._settings, f"service:{self._service}")
+            opened = self._surroundings.open_channel(target, self._settings, f"service:{self._service}")
+            self._channels[target] = opened
         return self._channels[target]
 
     # Where events go ----------------------------------------------------------------------------------
@@ -125,8 +143,9 @@ class Core(Generic[T]):
         async def prepare_here(delivery: Delivery) -> Outgoing | None:
             return await prepare(system, delivery)
 
-        self._previews[f"connector:{system}"] = prepare_here
-        self._add(f"connector:{system}", ConnectorTarget(self.connector(system), prepare_here), 8)
+        name, connector = f"connector:{system}", self.connector(system)
+        self._handling[name] = lambda unit: ConnectorHandling(connector, prepare_here, self.store)
+        self._add(name, ConnectorTarget(connector, prepare_here), 8)
 
     def to_services(self, names: Sequence[str]) -> None:
         """`service:<name>` for each name."""
@@ -140,10 +159,21 @@ class Core(Generic[T]):
     ) -> None:
         """`stage:<name>` for each of the service's own next steps."""
         for name, prepare in stages.items():
+            self._handling[f"stage:{name}"] = partial(StageHandling, prepare=prepare)
             self._add(f"stage:{name}", StageTarget(prepare), 8)
 
     def _add(self, name: str, target: Target, concurrency_max: int) -> None:
         self._routes[name] = Route(target, LanePolicy(concurrency_max=concurrency_max))
+
+    def to_stewards(self, role: str) -> None:
+        """`proposal:<system>` for each system of the role, which owns fields that others want to change."""
+        for system in self.systems(role):
+            self._add(f"proposal:{system}", ProposalTarget(), 8)
+
+    def source_of(self, system: str) -> str:
+        """What a system is as a source of writes: `erp`, `crm`, or `mesh` for all that is no outside system."""
+        known = self.topology.systems.get(system)
+        return known.role if known is not None else MESH
 
     # Where changes come from --------------------------------------------------------------------------
 
@@ -163,6 +193,7 @@ class Core(Generic[T]):
                         )
                         for kind in names
                     )
+                self._handling[f"intake:{system}"] = partial(IntakeHandling, take_in=take_in)
                 self._add(f"intake:{system}", IntakeTarget(take_in), 8)
 
     # All of it ----------------------------------------------------------------------------------------
@@ -178,36 +209,37 @@ class Core(Generic[T]):
             self._routes,
             name=self._service,
             clock=self._clock,
-            sealer=Sealer(self._settings.seal_key_file),
+            sealer=self._sealer,
             lease=timedelta(seconds=self._settings.lease_seconds),
+            draw=self._surroundings.draw,
         )
         ingest = Ingest(unit, self._feeds, take_in, clock=self._clock)
         self._bell.listen(bell.RELAY, relay.bell)
         for event in ingest.bells.values():
             self._bell.listen(bell.INGEST, event)
         operations = OperationsServicer(
-            unit, lambda: relay.lanes, self._preview, self._bell.ring, frozenset(self.topology.systems)
+            unit,
+            lambda: relay.lanes,
+            {target: make(unit) for target, make in self._handling.items()},
+            self._bell.ring,
+            frozenset(self.topology.systems),
         )
         return App(
             unit=unit,
             relay=relay,
             ingest=ingest,
             bell=self._bell,
-            sweep=lambda stop: sweep.run(self.store, self._clock, stop),
+            sweep=lambda stop: sweep.run(self.store, self._clock, stop, self._retention),
             registrations=[
                 *servicers,
                 (operations_service_pb2_grpc.add_OperationsServiceServicer_to_server, operations),
+                (
+                    proposal_service_pb2_grpc.add_ProposalServiceServicer_to_server,
+                    ProposalServicer(unit),
+                ),
             ],
             close=self._close,
         )
-
-    async def _preview(self, delivery: Delivery) -> Message | None:
-        """What a replay would send. Refused with NOT_SUPPORTED for targets without a message of their own."""
-        prepare = self._previews.get(delivery.target)
-        if prepare is None:
-            raise Refused("NOT_SUPPORTED", f"{delivery.target} has no preview")
-        outgoing = await prepare(delivery)
-        return outgoing.change if outgoing else None
 
     async def _close(self) -> None:
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))

@@ -10,7 +10,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-POINTS = {
+SERVICE_POINTS = {
     "before_commit": "everything is written, nothing is committed",
     "after_commit": "committed, the caller has no answer yet",
     "after_claim": "deliveries are held, none is tried",
@@ -19,7 +19,12 @@ POINTS = {
     "after_read_changes": "a page of changes is read, nothing is taken in",
     "after_take_in": "page and cursor are committed, the loop has not gone on",
 }
-"""Point to what is true there."""
+CONNECTOR_POINTS = {
+    "before_vendor_call": "a write is ready, no byte of it has left",
+    "after_vendor_call": "the vendor has answered a write, its caller does not know",
+}
+POINTS = {**SERVICE_POINTS, **CONNECTOR_POINTS}
+"""Point to what is true there: in a service's process, in a connector's."""
 
 _armed: dict[tuple[str, int], Path | None] = {}
 """Point and times it is passed, to the file to remove."""

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 RETENTION = timedelta(days=30)
 KEY_FIELD = "idempotency_key"
+PREVIEW_FIELD = "validate_only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Once:
     key: str
     fingerprint: bytes
     """SHA-256 of the canonical request without its key."""
+    preview: bool = False
+    """True when nothing is to be kept: the answer, or the refusal, is what a true request would get now."""
 
 
 def once(request: Message) -> Once:
@@ -29,4 +32,5 @@ def once(request: Message) -> Once:
     bare.CopyFrom(request)
     bare.ClearField(KEY_FIELD)
     digest = hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()
-    return Once(getattr(request, KEY_FIELD), digest)
+    preview = PREVIEW_FIELD in request.DESCRIPTOR.fields_by_name and bool(getattr(request, PREVIEW_FIELD))
+    return Once(getattr(request, KEY_FIELD), digest, preview)

@@ -26,6 +26,7 @@ from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE
 from libs.common.durable.tx import Group, Tx
 from libs.common.durable.unit import Unit, is_away
 from libs.common.errors import NotDone, OrdermeshError
+from libs.common.metrics import INGESTED
 
 LOG = structlog.get_logger(__name__)
 PAGE = 200
@@ -126,6 +127,7 @@ class Ingest(Generic[T]):
                 await self._commit_one_by_one(feed, page)
             if page.changes:
                 crash_point("after_take_in")
+                INGESTED.at(feed.system, feed.kind.removeprefix("KIND_").lower()).inc(len(page.changes))
             return len(page.changes)
 
     async def _read(self, feed: Feed) -> Page:
@@ -199,7 +201,10 @@ class Ingest(Generic[T]):
         taken: Sequence[change_pb2.ExternalChange],
         failed: Sequence[change_pb2.ExternalChange],
     ) -> None:
-        for change in await close_obsolete(group, feed.tenant, taken, failed):
+        closing = self._open(group, feed, "close_obsolete")
+        left = await close_obsolete(closing, taken, failed)
+        group.accept(closing)
+        for change in left:
             aside = self._open(group, feed, "set_aside")
             await set_aside(aside, change)
             group.accept(aside)

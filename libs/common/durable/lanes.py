@@ -20,7 +20,8 @@ LOST = frozenset({"OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED"})
 given up in the end."""
 SLOW_DOWN = frozenset({"SYSTEM_THROTTLED", "SYSTEM_QUOTA_SPENT", "OVERLOADED", "RATE_LIMITED"})
 """Reasons by which the target asks for a pause of the whole lane."""
-PAUSE_DEFAULT = timedelta(milliseconds=500)
+PAUSE_MIN = timedelta(milliseconds=500)
+"""Also when the target names no time, or none worth the name: `Retry-After: 0` is no leave to hammer at it."""
 QUOTA_PAUSE = timedelta(minutes=15)
 
 
@@ -45,6 +46,8 @@ class Lane:
         self.target = target
         self.policy = policy
         self.in_flight = 0
+        self._has_more = False
+        """The last claim took as many as it might: there may be more."""
         self._failures = 0
         self._open_span = OPEN_MIN
         self._open_until: datetime | None = None
@@ -57,9 +60,23 @@ class Lane:
         limit = 1 if self._failures >= OPEN_AFTER_FAILURES else self.policy.concurrency_max
         return max(0, limit - self.in_flight)
 
+    def claimed(self, count: int, *, asked: int) -> None:
+        """So many of those asked for were due."""
+        self.in_flight += count
+        if asked:
+            self._has_more = count >= asked
+
+    def wants_more(self) -> bool:
+        """True when more may wait and a quarter of the lane is free: one delivery costs a claim as much as many."""
+        return self._has_more and self.in_flight <= self.policy.concurrency_max * 3 // 4
+
     def is_open(self, now: datetime) -> bool:
         """True while the breaker leaves the target alone."""
         return self._open_until is not None and now < self._open_until
+
+    def pause_left(self, now: datetime) -> timedelta:
+        """What is left of the pause that the target asked for."""
+        return max(timedelta(0), self._paused_until - now) if self._paused_until else timedelta(0)
 
     def succeeded(self) -> None:
         """The target works. A pause it asked for goes on all the same: this call was made before."""
@@ -73,9 +90,9 @@ class Lane:
         A crash is ours and tells nothing of the target.
         """
         if error.reason in SLOW_DOWN:
-            pause = QUOTA_PAUSE if error.reason == "SYSTEM_QUOTA_SPENT" else PAUSE_DEFAULT
+            pause = QUOTA_PAUSE if error.reason == "SYSTEM_QUOTA_SPENT" else PAUSE_MIN
             asked = pause if error.retry_after is None else error.retry_after
-            until = now + min(max(asked, timedelta(0)), RETRY_AFTER_MAX)
+            until = now + min(max(asked, PAUSE_MIN), RETRY_AFTER_MAX)
             self._paused_until = max(until, self._paused_until or until)
         elif isinstance(error, NotDone | OutcomeUnknown) and error.reason in UNREACHABLE | LOST:
             self._count_failure(now)

@@ -18,8 +18,10 @@ from libs.common.config import load_settings
 from libs.common.durable.core import App
 from libs.common.durable.crash import arm
 from libs.common.durable.migrations import migrate
+from libs.common.durable.readings import readings_of
 from libs.common.durable.settings import ServiceSettings
 from libs.common.logging import start_logging
+from libs.common.metrics.serving import serving_metrics
 from libs.common.rpc.server import GrpcServer, stop_on_signals
 from libs.common.telemetry import configure_telemetry
 
@@ -67,7 +69,9 @@ async def _run(
     stop = stop_on_signals()
     app = build(settings)
     try:
-        await _run_parts(app, settings, service, _parts(word), stop)
+        parts = _parts(word)
+        async with serving_metrics(settings, f"{service}-{word}", *readings_of(app, parts)):
+            await _run_parts(app, settings, service, parts, stop)
     finally:
         await app.unit.close()
         await app.close()
@@ -85,7 +89,8 @@ async def _run_parts(
     if "serve" in parts:
         for register, servicer in app.registrations:
             server.add(register, servicer)
-    loops = [asyncio.create_task(app.bell.run(stop))]
+    ringing = app.bell.pass_on if tuple(parts) == ("serve",) else app.bell.run
+    loops = [asyncio.create_task(ringing(stop))]
     if "relay" in parts:
         loops.append(asyncio.create_task(app.relay.run(stop)))
         loops.append(asyncio.create_task(app.sweep(stop)))

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 from libs.common.aggregate import Aggregate
+from libs.common.durable.conditions import sql_of
 from libs.common.durable.store import Store
+from libs.common.durable.together import Together
 from libs.common.durable.tx import Kind
+from libs.common.filtering import Term
 
 A = TypeVar("A", bound=Aggregate)
 COLUMNS = "tenant, record_id, version, audit_hash, record::text AS record"
@@ -17,27 +20,32 @@ class Reads(Generic[A]):
     def __init__(self, store: Store, kind: Kind[A]) -> None:
         self._store = store
         self._kind = kind
+        self._together = Together(self._read)
 
     async def get(self, tenant: str, record_id: str) -> A | None:
         """The record as last committed, or None."""
-        rows = await self._store.fetch(
-            f"SELECT {COLUMNS} FROM {self._kind.table.name} WHERE tenant = $1 AND record_id = $2",  # noqa: S608
-            tenant,
-            record_id,
-        )
-        return self._kind.load(rows[0]) if rows else None
+        return (await self._together.get([(tenant, record_id)])).get((tenant, record_id))
 
-    async def page(self, tenant: str, where: Mapping[str, str], before: str, limit: int) -> Sequence[A]:
-        """Newest first: ids sort by time. `where`: column of the table to value; `before`: id the page ends before."""
-        terms = {f"{column} =": value for column, value in where.items()}
-        if before:
-            terms["record_id <"] = before
-        asked = "".join(f" AND {term} ${number}" for number, term in enumerate(terms, 3))
+    async def _read(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], A]:
         rows = await self._store.fetch(
             f"SELECT {COLUMNS} FROM {self._kind.table.name}"  # noqa: S608
-            f" WHERE tenant = $1{asked} ORDER BY record_id DESC LIMIT $2",
+            " JOIN unnest($1::text[], $2::text[]) AS asked (tenant, record_id) USING (tenant, record_id)",
+            [tenant for tenant, _ in keys],
+            [record_id for _, record_id in keys],
+        )
+        return {(row["tenant"], row["record_id"]): self._kind.load(row) for row in rows}
+
+    async def page(self, tenant: str, terms: Sequence[Term], before: str, limit: int) -> Sequence[A]:
+        """Newest first: ids sort by time. `terms`: what the records must be like; `before`: id the page ends before."""
+        begin = " AND record_id < $3" if before else ""
+        values: list[object] = [before] if before else []
+        asked, further = sql_of(terms, 3 + len(values))
+        rows = await self._store.fetch(
+            f"SELECT {COLUMNS} FROM {self._kind.table.name}"  # noqa: S608
+            f" WHERE tenant = $1{begin}{asked} ORDER BY record_id DESC LIMIT $2",
             tenant,
             limit,
-            *terms.values(),
+            *values,
+            *further,
         )
         return [self._kind.load(row) for row in rows]

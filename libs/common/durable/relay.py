@@ -11,6 +11,7 @@ an outside system is then asked first (`IN_DOUBT`).
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +24,7 @@ from libs.common.context import using
 from libs.common.durable import claims
 from libs.common.durable.crash import crash_point
 from libs.common.durable.lanes import Lane, LanePolicy
-from libs.common.durable.model import Delivery, Failed, Outcome, Tried, context_of
+from libs.common.durable.model import Delivery, Evidence, Failed, Outcome, Tried, context_of
 from libs.common.durable.seal import Sealer
 from libs.common.durable.settling import Settling
 from libs.common.durable.store import UNREACHABLE, unreachable
@@ -83,7 +84,7 @@ class Relay(Generic[T]):
         self._settling = Settling(unit, self.lanes, name=name, sealer=sealer, draw=draw)
         self.bell = asyncio.Event()
         """Set when there may be something to do; the loop clears it."""
-        self._finished: asyncio.Queue[Tried] = asyncio.Queue()
+        self._finished: asyncio.Queue[Tried] = asyncio.Queue(maxsize=2 * UNSETTLED_MAX)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Delivers until `stop`, then lets what is under way end."""
@@ -104,8 +105,7 @@ class Relay(Generic[T]):
                     task = asyncio.create_task(self._try_and_queue(delivery))
                     trying.add(task)
                     task.add_done_callback(trying.discard)
-                if not claimed:
-                    await self._clock.wait(self.bell, POLL)
+                await self._clock.wait(self.bell, POLL)
             if trying:
                 await asyncio.wait(trying)
             await self._finished.join()
@@ -151,8 +151,9 @@ class Relay(Generic[T]):
                 claimed = await claims.claim(driver, free, self._clock.now(), lease_id, self._lease)
         except UNREACHABLE as error:
             raise unreachable(error) from error
-        for delivery in claimed:
-            self.lanes[delivery.target].in_flight += 1
+        taken = Counter(delivery.target for delivery in claimed)
+        for target, lane in self.lanes.items():
+            lane.claimed(taken[target], asked=free[target])
         if claimed:
             crash_point("after_claim")
         return claimed
@@ -192,7 +193,8 @@ class Relay(Generic[T]):
             crash_point("after_deliver")
         finally:
             lane.in_flight -= 1
-            self.bell.set()
+            if lane.wants_more():
+                self.bell.set()
         if isinstance(outcome, Failed):
             lane.failed(outcome.error, self._clock.now())
         else:
@@ -211,7 +213,7 @@ class Relay(Generic[T]):
                 async with asyncio.timeout(min(policy.seconds_max, left.total_seconds())):
                     return await self._routes[delivery.target].target.deliver(delivery)
             except OrdermeshError as error:
-                return Failed(error)
+                return Failed(error, Evidence(mapping=error.facts.metadata.get("mapping", "")))
             except TimeoutError:
                 return Failed(OutcomeUnknown("DEADLINE_EXCEEDED", "the try took too long"))
             except asyncio.CancelledError:

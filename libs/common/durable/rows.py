@@ -1,7 +1,8 @@
 """Many rows in one statement. Open this file when a write is slow or a column has a new type.
 
 `INSERT … SELECT … FROM unnest(arrays)` costs one round trip and one plan for any number of rows; measured against
-executemany it halves the client's CPU. The statements are built once per table and column set.
+executemany it halves the client's CPU. The statements are built once per table and column set. A time that all rows
+share, as those of one commit do, travels once and not in an array: they are the dearest elements to encode.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,18 +36,50 @@ WAS = "was_"
 """Prefix of a value that must still stand in the row for an update to count: `was_version`."""
 
 
-def _source(table: sa.Table, columns: Sequence[str]) -> tuple[str, str]:
-    """`unnest(…) AS t(…)` and the select list with casts."""
-    kinds = [_array_type(table.c[name.removeprefix(WAS)]) for name in columns]
-    arrays = ", ".join(f"${index}::{array}" for index, (array, _) in enumerate(kinds, 1))
-    selected = ", ".join(f"t.{name}{cast}" for name, (_, cast) in zip(columns, kinds, strict=True))
-    return f"unnest({arrays}) AS t({', '.join(columns)})", selected
+NONE_SHARED: frozenset[str] = frozenset()
+
+
+def _source(
+    table: sa.Table, columns: Sequence[str], first: int = 1, shared: frozenset[str] = NONE_SHARED
+) -> tuple[str, str]:
+    """`unnest(…) AS t(…)` with parameters from `first`, and the select list with casts."""
+    arrays, named, selected = [], [], []
+    for index, name in enumerate(columns, first):
+        array, cast = _array_type(table.c[name.removeprefix(WAS)])
+        if name in shared:
+            selected.append(f"${index}::{array.removesuffix('[]')}{cast}")
+        else:
+            arrays.append(f"${index}::{array}")
+            named.append(name)
+            selected.append(f"t.{name}{cast}")
+    return f"unnest({', '.join(arrays)}) AS t({', '.join(named)})", ", ".join(selected)
 
 
 @cache
-def _insert_statement(table: sa.Table, columns: tuple[str, ...], suffix: str) -> str:
-    source, selected = _source(table, columns)
+def _insert_statement(
+    table: sa.Table,
+    columns: tuple[str, ...],
+    suffix: str,
+    first: int = 1,
+    shared: frozenset[str] = NONE_SHARED,
+) -> str:
+    source, selected = _source(table, columns, first, shared)
     return f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {selected} FROM {source} {suffix}"  # noqa: S608
+
+
+Part = tuple[sa.Table, tuple[str, ...], frozenset[str]]
+"""A table, its columns, and those of them whose value all rows share."""
+
+
+@cache
+def _together_statement(parts: tuple[Part, ...], claimed: sa.Table) -> str:
+    inserts, first = [], 1
+    for table, columns, shared in parts:
+        suffix = "ON CONFLICT DO NOTHING RETURNING 1" if table is claimed else ""
+        inserts.append(f"{table.name}_rows AS ({_insert_statement(table, columns, suffix, first, shared)})")
+        first += len(columns)
+    counted = f"count(*) FROM {claimed.name}_rows" if any(table is claimed for table, *_ in parts) else "0"
+    return f"WITH {', '.join(inserts)} SELECT {counted}"
 
 
 @cache
@@ -68,6 +101,16 @@ def _columns_of(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[list[object]
     return columns, [[row[name] for row in rows] for name in columns]
 
 
+@cache
+def _times_of(table: sa.Table, columns: tuple[str, ...]) -> tuple[int, ...]:
+    """Where times stand among the columns."""
+    return tuple(at for at, name in enumerate(columns) if isinstance(table.c[name].type, sa.DateTime))
+
+
+def _is_shared(values: Sequence[object]) -> bool:
+    return values.count(values[0]) == len(values)
+
+
 async def insert_rows(
     driver: asyncpg.Connection, table: sa.Table, rows: Sequence[Row], suffix: str = ""
 ) -> list[asyncpg.Record]:
@@ -76,6 +119,30 @@ async def insert_rows(
         return []
     columns, arrays = _columns_of(rows)
     return list(await driver.fetch(_insert_statement(table, columns, suffix), *arrays))
+
+
+async def insert_together(
+    driver: asyncpg.Connection, rows: Mapping[sa.Table, Sequence[Row]], claimed: sa.Table
+) -> int:
+    """Inserts into several tables by one statement; rows of one table have the same columns.
+
+    Of `claimed`, what is there already stays as it is; the number of its rows inserted. One round trip and one plan for
+    a whole commit, instead of one for each table.
+    """
+    parts: list[Part] = []
+    arguments: list[object] = []
+    for table, some in rows.items():
+        if some:
+            columns, arrays = _columns_of(some)
+            shared = frozenset([columns[at] for at in _times_of(table, columns) if _is_shared(arrays[at])])
+            parts.append((table, columns, shared))
+            arguments += [
+                array[0] if name in shared else array for name, array in zip(columns, arrays, strict=True)
+            ]
+    if not parts:
+        return 0
+    found = await driver.fetch(_together_statement(tuple(parts), claimed), *arguments)
+    return int(found[0][0])
 
 
 async def update_rows(

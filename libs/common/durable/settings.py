@@ -19,9 +19,16 @@ class ServiceSettings(ProcessSettings):
     lease_seconds: float = Field(default=60.0, validation_alias="ORDERMESH_LEASE_SECONDS", ge=8, le=3600)
     """How long a delivery is held for one try. What a killed process held is tried again only then; a try that takes
     longer than this less 5 s is broken off and asked about."""
-    seal_key_file: Path | None = Field(default=None, validation_alias="ORDERMESH_SEAL_KEY_FILE")
-    """Secret file of 64 hexadecimal digits: what went over the wire is kept encrypted under it.
-    Unset: only digests are kept."""
+    seal_keys_file: Path | None = Field(default=None, validation_alias="ORDERMESH_SEAL_KEYS_FILE")
+    """Secret JSON file of sealing keys, 64 hexadecimal digits each, by tenant and id, the newest last:
+    `{"acme": {"2026-06": "…", "2026-12": "…"}}`. Read again when it changes. What went over the wire and changes that
+    were set aside are kept encrypted under them. Unset: of the wire only digests are kept, and changes as they are."""
+    history_days: int = Field(default=400, validation_alias="ORDERMESH_HISTORY_DAYS", ge=0, le=36_500)
+    """Days that deliveries which are done, their attempts with the sealed copies, and their events are kept; what is
+    still under way stays however old it is. 0 keeps them for good."""
+    audit_days: int = Field(default=3660, validation_alias="ORDERMESH_AUDIT_DAYS", ge=0, le=36_500)
+    """Days that audit rows are kept. The hash of a subject's last row that went stays, so that the rest can still be
+    verified. 0 keeps them for good."""
 
     crash_at: str = Field(default="", validation_alias="ORDERMESH_CRASH_AT")
     """For fault tests, in development only: `point:times` at which the process kills itself, see

@@ -15,11 +15,13 @@ import structlog
 from libs.common.context import using
 from libs.common.durable import claims
 from libs.common.durable.claims import Verdict
+from libs.common.durable.counts import count_tries
 from libs.common.durable.lanes import Lane
 from libs.common.durable.model import Delivered, Delivery, Failed, State, Tried, context_of
 from libs.common.durable.seal import Sealer
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE
 from libs.common.durable.tx import Group, Tx
+from libs.common.durable.tx.ahead import read_ahead
 from libs.common.durable.unit import AWAY_MAX, Unit, is_away
 from libs.common.errors import NotDone, OrdermeshError, Refused
 from libs.common.retry import Parked, Reconcile, decide
@@ -83,12 +85,13 @@ class Settling(Generic[T]):
             await self._commit([replace(tried, outcome=_not_followed(tried, error))])
 
     async def _commit(self, batch: Sequence[Tried]) -> None:
-        await self._unit.commit(lambda group: self._settle_group(group, batch))
+        count_tries(await self._unit.commit(lambda group: self._settle_group(group, batch)))
 
-    async def _settle_group(self, group: Group, batch: Sequence[Tried]) -> None:
+    async def _settle_group(self, group: Group, batch: Sequence[Tried]) -> list[tuple[Tried, Verdict]]:
         held = await claims.still_held(group.driver, [tried.delivery for tried in batch])
+        await self._read_ahead(group, [tried for tried in batch if tried.delivery.delivery_id in held])
         verdicts: dict[int, Verdict] = {}
-        attempts = []
+        attempts, settled = [], []
         for tried in batch:
             delivery = tried.delivery
             if delivery.delivery_id not in held:
@@ -96,9 +99,21 @@ class Settling(Generic[T]):
                 continue
             verdict = await self._verdict(group, tried)
             verdicts[delivery.delivery_id] = verdict
+            settled.append((tried, verdict))
             attempts.append(claims.attempt_row(tried, verdict, tried.outcome.evidence, self._sealer))
         await claims.settle(group.driver, verdicts, group.now)
         await claims.write_attempts(group.driver, attempts)
+        return settled
+
+    async def _read_ahead(self, group: Group, batch: Sequence[Tried]) -> None:
+        """What follows begins with the record that the event tells of."""
+        followed = [
+            tried.delivery for tried in batch if isinstance(tried.outcome, Delivered) and tried.outcome.follow
+        ]
+        if len(followed) > 1:
+            context = context_of(followed[0].event, f"relay:{self._name}")
+            tx = self._unit.open(group, context, followed[0].target)
+            await read_ahead(tx, [(delivery.event.tenant, delivery.event.subject) for delivery in followed])
 
     async def _verdict(self, group: Group, tried: Tried) -> Verdict:
         """What becomes of a delivery; runs what follows from a success in the same commit."""

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from libs.common.durable.tx import Lost
 from libs.common.errors import NotDone, OrdermeshError, Refused
+from libs.common.reach import Reach, after
 
 LOG = structlog.get_logger(__name__)
 CONNECT_SECONDS = 5.0
@@ -31,6 +32,7 @@ AGAIN = (
     asyncpg.LockNotAvailableError,
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
+    asyncpg.SnapshotTooOldError,
 )
 """Another transaction, or a migration under way, was in the way; the same work may succeed when run again."""
 
@@ -52,6 +54,7 @@ UNREACHABLE = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
+    asyncpg.TransactionTimeoutError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.StatementCompletionUnknownError,
     asyncpg.ReadOnlySQLTransactionError,
@@ -161,8 +164,8 @@ class Store:
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """Rows of one read outside any transaction.
 
-        NotDone STORE_UNAVAILABLE when the database cannot be reached, Refused INVALID_FIELD for a value that no column
-        can hold.
+        NotDone STORE_UNAVAILABLE when the database cannot be reached, NotDone CONFLICT when another transaction was in
+        the way, Refused INVALID_FIELD for a value that no column can hold.
         """
 
         async def read(driver: asyncpg.Connection) -> list[asyncpg.Record]:
@@ -171,6 +174,10 @@ class Store:
         try:
             async with self._opened(read) as (_, rows):
                 return rows
+        except AGAIN as error:
+            raise NotDone(
+                "CONFLICT", f"another transaction was in the way ({type(error).__name__})"
+            ) from error
         except UNSTORABLE as error:
             raise unstorable() from error
         except UNREACHABLE as error:
@@ -206,9 +213,10 @@ async def _begin(driver: asyncpg.Connection) -> Transaction:
     return transaction
 
 
-def unreachable(error: BaseException) -> OrdermeshError:
-    """Nothing was committed; the driver's words stay inside."""
-    return NotDone("STORE_UNAVAILABLE", f"the database is away ({type(error).__name__})")
+def unreachable(error: BaseException, commit: Reach = Reach.NOT_SENT) -> OrdermeshError:
+    """What is known once the database is away. commit: how far the COMMIT came; the driver's words stay inside."""
+    detail = f"the database is away ({type(error).__name__})"
+    return after(commit, effect=True, detail=detail, not_done="STORE_UNAVAILABLE")
 
 
 def unstorable() -> OrdermeshError:

@@ -1,6 +1,6 @@
 """The durable core's tables as SQLAlchemy sees them. Open this file to write a query over them.
 
-`schema/v1.sql` creates them and says what each column means; a test compares both.
+The scripts in `schema/` create them and say what each column means; a test compares both.
 """
 
 from typing import Any
@@ -53,6 +53,10 @@ DELIVERY = _table(
     create_time=TIME,
     park_time=TIME,
     settle_time=TIME,
+    **_texts("request_id", "requested_act", "requested_by", "requested_reason"),
+    request_expire_time=TIME,
+    edited_data=sa.LargeBinary,
+    **_texts("edited_by", "replay_id"),
 )
 ATTEMPT = _table(
     "attempt",
@@ -83,6 +87,25 @@ AUDIT = _table(
     hash=sa.LargeBinary,
 )
 
+REPLAY = _table(
+    "replay",
+    **_texts("replay_id", "tenant", "requested_by", "reason"),
+    items=sa.Integer,
+    per_second=sa.Integer,
+    first_due_time=TIME,
+    last_due_time=TIME,
+    create_time=TIME,
+)
+AUDIT_ANCHOR = _table(
+    "audit_anchor",
+    **_texts("tenant", "subject"),
+    hash=sa.LargeBinary,
+    rows_removed=sa.BigInteger,
+    remove_time=TIME,
+)
+
+LISTED = ", ".join(f"d.{column.name}" for column in DELIVERY.columns if column.name != "edited_data")
+"""Columns of `delivery d` for lists: a payload may be large, and nobody lists payloads."""
 OPEN_STATES = ("PENDING", "RETRYING", "IN_DOUBT")
 """States in which a machine goes on."""
 

@@ -4,6 +4,7 @@ connector:<system>  an outside system, through its connector; asked first when a
 service:<name>      another service's EventIntake, which takes each event id once
 stage:<name>        the service's own next step
 intake:<system>     a change from outside that could not be taken in at once
+proposal:<name>     a steward, who lets a value go to the system that owns the field, or not
 stream              a Redis stream, for any further subscriber
 """
 
@@ -12,12 +13,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import redis.asyncio
-from ordermesh.common.v1 import event_pb2
+from ordermesh.common.v1 import event_pb2, proposal_pb2
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 from redis.exceptions import RedisError
 
 from libs.common.durable.model import Delivered, Delivery, Evidence, Follow, Outcome, StoredEvent
-from libs.common.errors import NotDone
+from libs.common.errors import Refused
+from libs.common.reach import Reach, after
 
 STREAM_LENGTH_MAX = 100_000
 
@@ -49,6 +51,8 @@ class Outgoing:
     """What to run in the settling commit once the system has answered."""
     creates: bool = False
     """True when the change is done once the record exists: finding it settles the delivery."""
+    optional: bool = False
+    """True when a system that does not take changes of this kind need not hear of it."""
 
 
 class ConnectorTarget:
@@ -76,7 +80,12 @@ class ConnectorTarget:
         request = connector_service_pb2.ApplyChangeRequest(
             change=change, pinned_mapping=delivery.pinned_mapping
         )
-        answer = await self._connector.ApplyChange(request)
+        try:
+            answer = await self._connector.ApplyChange(request)
+        except Refused as error:
+            if outgoing.optional and error.reason == "NOT_SUPPORTED":
+                return Delivered(Evidence(verdict="the system takes no such change"))
+            raise
         return _delivered(outgoing, answer.receipt, found=False)
 
 
@@ -123,6 +132,15 @@ class StageTarget:
         return Delivered(follow=await self._prepare(delivery.event))
 
 
+class ProposalTarget:
+    """Holds a proposal in the exception queue until a steward has decided."""
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        proposed = proposal_pb2.ChangeProposed.FromString(delivery.event.data)
+        said = f"{proposed.source_system} wants another value, {proposed.owner_system} owns the field"
+        raise Refused.field("CHANGE_PROPOSED", proposed.field, said, owner=proposed.owner_system)
+
+
 class StreamTarget:
     """Appends to one Redis stream per tenant. Loses nothing: while Redis is away the delivery stays due."""
 
@@ -148,7 +166,9 @@ class StreamTarget:
                 approximate=True,
             )
         except (RedisError, OSError, TimeoutError) as error:
-            raise NotDone("UNAVAILABLE", f"the stream is away ({type(error).__name__})") from error
+            # Appending twice has no effect that counts: subscribers drop event ids they have seen.
+            detail = f"the stream is away ({type(error).__name__})"
+            raise after(Reach.SENT, effect=False, detail=detail, not_done="UNAVAILABLE") from error
         return Delivered()
 
 

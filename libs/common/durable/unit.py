@@ -8,7 +8,7 @@ import asyncio
 import typing
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -17,13 +17,16 @@ from google.protobuf.message import Message
 from libs.common.clock import Clock
 from libs.common.context import CallContext, current_context, using
 from libs.common.durable import tables
+from libs.common.durable.counts import count_commands, count_transitions
 from libs.common.durable.crash import crash_point
 from libs.common.durable.idempotency import RETENTION, Once
 from libs.common.durable.jobs import Answered, Job, Settled
+from libs.common.durable.seal import Sealer
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE, Store, unreachable, unstorable
 from libs.common.durable.tx import Group, LinkTaken, Tx
 from libs.common.errors import NotDone, OutcomeUnknown, Refused
 from libs.common.ids import NewId
+from libs.common.reach import Reach
 
 LOG = structlog.get_logger(__name__)
 GROUP_MAX = 64
@@ -39,7 +42,7 @@ R = TypeVar("R")
 Handler = Callable[[Any, T], Awaitable[R]]
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _answer_type(render: Callable[[Any], M]) -> type[M]:
     answer: type[M] = typing.get_type_hints(render)["return"]
     return answer
@@ -57,8 +60,10 @@ class Unit(Generic[T]):
         new_id: NewId,
         wake: Callable[[set[str]], None] = lambda targets: None,
         note_replay: Callable[[], None] = lambda: None,
+        sealer: Sealer | None = None,
     ) -> None:
         self.store = store
+        self.sealer = sealer or Sealer(None)
         self.clock = clock
         self.new_id = new_id
         self._open_tx = open_tx
@@ -66,6 +71,7 @@ class Unit(Generic[T]):
         self._note_replay = note_replay
         self._waiting: deque[Job[T]] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._start_asked = False
 
     async def run_once(
         self, handler: Callable[[Any, T], Awaitable[R]], command: object, render: Callable[[R], M], once: Once
@@ -75,20 +81,33 @@ class Unit(Generic[T]):
         Raises Refused (the command's own, IDEMPOTENCY_KEY_REUSED), NotDone (overload, database away) or OutcomeUnknown
         (the database went away during the commit: repeat with the same key).
         """
-        if len(self._waiting) >= WAITING_MAX:
-            raise NotDone("OVERLOADED", "too many commands wait")
-        job: Job[T] = Job(
-            handler, command, render, once, current_context(), asyncio.get_running_loop().create_future()
-        )
-        self._waiting.append(job)
-        self._start_groups()
-        answered = await job.answered
+        answered = await self.enlist(handler, command, render, once)
         if answered.replayed:
             self._note_replay()
         answer: M = _answer_type(render).FromString(answered.answer)
         return answer
 
+    def enlist(
+        self, handler: Callable[[Any, T], Awaitable[R]], command: object, render: Callable[[R], M], once: Once
+    ) -> "asyncio.Future[Answered]":
+        """Like `run_once`, for a caller with many commands at a time: begins at once, answers in bytes.
+
+        Cancelling the future withdraws a command that has not been started.
+        """
+        if len(self._waiting) >= WAITING_MAX:
+            raise NotDone("OVERLOADED", "too many commands wait")
+        loop = asyncio.get_running_loop()
+        job: Job[T] = Job(handler, command, render, once, current_context(), loop.create_future())
+        self._waiting.append(job)
+        if not self._start_asked:
+            self._start_asked = True
+            # Once what is ready now has run: commands that came together are committed together. Begun at the first,
+            # a batch of 32 would become commits of 1, 1 and 30, at a tenth to a fifth more CPU per order.
+            loop.call_soon(self._start_groups)
+        return job.answered
+
     def _start_groups(self) -> None:
+        self._start_asked = False
         while self._waiting and len(self._in_flight) < GROUPS_IN_FLIGHT:
             jobs = self._next_jobs()
             if jobs:
@@ -128,6 +147,7 @@ class Unit(Generic[T]):
                 await self._run_one_by_one(jobs, error)
             return
         settled.tell()
+        count_commands(settled)
         if settled.again:
             await self._run_jobs(settled.again)
 
@@ -149,6 +169,7 @@ class Unit(Generic[T]):
         except Exception as error:  # noqa: BLE001  (as above)
             return error
         settled.tell()
+        count_commands(settled)
         return None
 
     async def _run_group(self, group: Group, jobs: Sequence[Job[T]]) -> Settled:
@@ -157,7 +178,9 @@ class Unit(Generic[T]):
         started: set[tuple[str, str, str]] = set()
         for job in jobs:
             key = (job.context.tenant, job.rule, job.once.key)
-            if key in stored:
+            if job.once.preview:
+                await self._run_job(group, job, settled)
+            elif key in stored:
                 self._settle_repetition(settled, job, *stored[key])
             elif key in started:
                 settled.again.append(job)
@@ -176,6 +199,9 @@ class Unit(Generic[T]):
         except Exception as error:  # noqa: BLE001  (one command's fault is not the group's)
             settled.errors.append((job, error))
             return
+        settled.answers.append((job, Answered(answer, replayed=False)))
+        if job.once.preview:
+            return
         group.accept(tx)
         group.add(
             tables.IDEMPOTENCY,
@@ -188,7 +214,6 @@ class Unit(Generic[T]):
                 "expiry_time": group.now + RETENTION,
             },
         )
-        settled.answers.append((job, Answered(answer, replayed=False)))
 
     def _settle_repetition(self, settled: Settled, job: Job[T], fingerprint: bytes, answer: bytes) -> None:
         if fingerprint == job.once.fingerprint:
@@ -237,7 +262,7 @@ class Unit(Generic[T]):
         try:
             async with self.store.transaction() as (driver, transaction):
                 try:
-                    group = Group(driver, self.clock.now(), self.new_id)
+                    group = Group(driver, self.clock.now(), self.new_id, self.sealer)
                     result = await work(group)
                     await group.flush()
                     crash_point("before_commit")
@@ -252,16 +277,16 @@ class Unit(Generic[T]):
         except UNSTORABLE as error:
             raise unstorable() from error
         except UNREACHABLE as error:
-            if committing:
-                raise OutcomeUnknown("OUTCOME_UNKNOWN", "the database went away during the commit") from error
-            raise unreachable(error) from error
+            raise unreachable(error, Reach.SENT if committing else Reach.NOT_SENT) from error
         crash_point("after_commit")
+        count_transitions(group)
         if group.targets:
             self._wake(group.targets)
         return result
 
     async def close(self) -> None:
         """Waits for commits under way."""
+        self._start_groups()
         while self._in_flight:
             await asyncio.wait(self._in_flight)
 

@@ -5,6 +5,7 @@ verified token and from nowhere else. Every refusal is UNAUTHENTICATED and says 
 right.
 
     keys.py      algorithms, roles, the JWKS file that may change at any time
+    remote.py    the keys of an issuer that publishes them under a URL
     verifier.py  token to Identity
     signing.py   Identity to token: for a process, for a developer
 """

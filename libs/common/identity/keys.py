@@ -67,14 +67,14 @@ class KeyFile:
             status = self._path.stat()
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
             if stamp != self._stamp:
-                self._keys = _public_keys(self._path.read_text(encoding="utf-8"))
+                self._keys = public_keys(self._path.read_text(encoding="utf-8"))
                 self._stamp = stamp
                 self.generation += 1
         except (OSError, ValueError, jose.JoseError) as error:
             LOG.warning("the JWKS file cannot be read", path=self._path, error=error)
 
 
-def _public_keys(text: str) -> Mapping[str, jwk.Key]:
+def public_keys(text: str) -> Mapping[str, jwk.Key]:
     """Keys by id; kinds that cannot verify our algorithms are left out."""
     document = json.loads(text)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):

@@ -10,7 +10,9 @@ from joserfc import jwk, jwt
 
 from libs.common.clock import Clock, SystemClock
 from libs.common.config import ProcessSettings
+from libs.common.context import MESH_ROLE
 from libs.common.identity.keys import ALGORITHMS, REGISTRY, ROLES, KeyFile, unauthenticated
+from libs.common.identity.remote import key_url
 
 SKEW_SECONDS = 60
 """Difference between two machines' clocks that a token survives."""
@@ -18,6 +20,7 @@ TOKEN_CHARACTERS_MAX = 8192
 VERIFIED_MAX = 10_000
 """Verified tokens remembered; the oldest goes first."""
 NAME_CHARACTERS_MAX = 255
+OUTSIDE_ROLES = ROLES - {MESH_ROLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Verifier:
 
     def __init__(self, settings: ProcessSettings, clock: Clock | None = None) -> None:
         self._keys = KeyFile(settings.jwks_file)
+        self._remote = tuple(key_url(url) for url in settings.jwks_urls.split(",") if url)
         self._clock = clock or SystemClock()
         self._verified: OrderedDict[bytes, Identity] = OrderedDict()
         self._generation = 0
@@ -58,9 +62,10 @@ class Verifier:
             raise unauthenticated("the token is too long")
         now = self._clock.now().timestamp()
         self._keys.look(now)
-        if self._keys.generation != self._generation:
+        generation = self._keys.generation + sum(keys.generation for keys in self._remote)
+        if generation != self._generation:
             self._verified.clear()
-            self._generation = self._keys.generation
+            self._generation = generation
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         identity = self._verified.get(digest)
         if identity is None:
@@ -82,13 +87,19 @@ class Verifier:
             raise unauthenticated(_safe_detail(error)) from error
         except (ValueError, TypeError, KeyError) as error:
             raise unauthenticated("the token is not a JWT") from error
-        return _identity_in(decoded.claims)
+        return _identity_in(decoded.claims, mesh=self._is_ours(decoded.header, now))
+
+    def _is_ours(self, headers: Mapping[str, object], now: float) -> bool:
+        """Only a key of the file signs for processes of the mesh: an outside issuer speaks for outside callers."""
+        return not self._remote or self._keys.find(str(headers.get("kid")), now) is not None
 
     def _key_for(self, headers: Mapping[str, object], now: float) -> jwk.Key:
         kid = headers.get("kid")
         if not isinstance(kid, str) or not kid:
             raise unauthenticated("the token names no key (`kid`)")
         key = self._keys.find(kid, now)
+        for keys in self._remote:
+            key = key or keys.find(kid)
         if key is None:
             raise unauthenticated("the token's key is not known here")
         return key
@@ -120,8 +131,8 @@ def _safe_detail(error: jose.JoseError) -> str:
     return next(tell(error) for kind, tell in _DETAILS if isinstance(error, kind))
 
 
-def _identity_in(claims: Mapping[str, object]) -> Identity:
-    """Claims whose standard part is checked."""
+def _identity_in(claims: Mapping[str, object], *, mesh: bool) -> Identity:
+    """Claims whose standard part is checked. mesh: whether the key may sign for processes of the mesh."""
     roles = claims.get("roles", [])
     if not isinstance(roles, list):
         raise unauthenticated("claim `roles` is not accepted")
@@ -131,7 +142,7 @@ def _identity_in(claims: Mapping[str, object]) -> Identity:
         subject=_name_in(claims, "sub"),
         tenant=_name_in(claims, "tenant"),
         system=_name_in(claims, "system") if claims.get("system") else "",
-        roles=frozenset(role for role in roles if isinstance(role, str)) & ROLES,
+        roles=frozenset(role for role in roles if isinstance(role, str)) & (ROLES if mesh else OUTSIDE_ROLES),
         expires_at=float(expires),
     )
 

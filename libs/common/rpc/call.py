@@ -1,14 +1,16 @@
 """One call under way on the server. Open this file to see what the steps between socket and servicer hand on."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import grpc
 from google.protobuf.message import Message
 
 from libs.common.context import CallContext
+from libs.common.metrics import RPC_SERVER
 from libs.common.rpc.contract import Method
+from libs.common.rpc.interceptors.measuring import Timing
 
 if TYPE_CHECKING:
     ServicerContext = grpc.aio.ServicerContext[Message, Message]
@@ -28,6 +30,10 @@ class Call:
     """Without tenant until the caller is identified."""
     cancel_after_seconds: float | None = None
     """Set by the deadline step where gRPC would not end the call, because its caller set no deadline."""
+    timing: Timing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.timing = Timing(RPC_SERVER, self.method.path)
 
 
 Step = Callable[[Call], None]

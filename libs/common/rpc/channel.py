@@ -11,24 +11,24 @@ Each call carries the current context and a token of this process for the contex
 """
 
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
 import grpc
 
 from libs.common.config import ProcessSettings
-from libs.common.context import CallContext, current_context
-from libs.common.errors import NotDone
+from libs.common.context import current_context
 from libs.common.identity import MeshSigner
+from libs.common.metrics import RPC_CLIENT
 from libs.common.rpc.contract import Method, methods, service_config_text
-from libs.common.rpc.interceptors.context import CAUSATION_KEY, CORRELATION_KEY, TRACEPARENT_KEY
-from libs.common.rpc.interceptors.deadline import seconds_for
-from libs.common.rpc.interceptors.identity import AUTHORIZATION_KEY
+from libs.common.rpc.interceptors.measuring import Timing
+from libs.common.rpc.sending import Metadata, metadata_of, seconds_of
 from libs.common.rpc.server import MESSAGE_BYTES_MAX
 from libs.common.rpc.status import error_of_rpc
-from libs.common.telemetry import channel_interceptors, continuing, is_recording
+from libs.common.rpc.tls import RenewedChannel, certificates_of
+from libs.common.telemetry import channel_interceptors, continuing, makes_spans
 
-Metadata = grpc.aio.Metadata | Sequence[tuple[str, str | bytes]]
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 Serialize = Callable[[RequestT], bytes]
@@ -56,19 +56,35 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
 
 def open_channel(target: str, settings: ProcessSettings, process_name: str) -> "MeshChannel":
     """A channel that connects when first used. Close it at the end; one per target and process is enough."""
-    return MeshChannel(target, MeshSigner(settings, process_name))
+    interceptors = channel_interceptors()
+    spanning = open_plain(target, settings, interceptors) if interceptors else None
+    return MeshChannel(open_plain(target, settings), MeshSigner(settings, process_name), spanning)
+
+
+def open_plain(
+    target: str, settings: ProcessSettings, interceptors: Sequence[grpc.aio.ClientInterceptor] = ()
+) -> grpc.aio.Channel:
+    """Like `open_channel`, without context, tokens and errors of ours: for health."""
+    options = (*CHANNEL_OPTIONS, ("grpc.service_config", service_config_text()))
+    certificates = certificates_of(settings)
+    if certificates is None:
+        return grpc.aio.insecure_channel(target, options, interceptors=interceptors)
+    return RenewedChannel(
+        certificates,
+        lambda credentials: grpc.aio.secure_channel(target, credentials, options, interceptors=interceptors),
+    )
 
 
 class MeshChannel(grpc.aio.Channel):
     """gRPC's channel with our context, tokens and errors. Wrapped rather than intercepted: half the cost of a call."""
 
-    def __init__(self, target: str, signer: MeshSigner) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, signer: MeshSigner, spanning: grpc.aio.Channel | None = None
+    ) -> None:
+        """spanning: for calls whose trace is recorded; the interceptors on it cost every call half as much again."""
         self._signer = signer
-        self._channel = grpc.aio.insecure_channel(
-            target,
-            options=(*CHANNEL_OPTIONS, ("grpc.service_config", service_config_text())),
-            interceptors=channel_interceptors(),
-        )
+        self._channel = channel
+        self._spanning = spanning
 
     def unary_unary(
         self,
@@ -77,8 +93,11 @@ class MeshChannel(grpc.aio.Channel):
         response_deserializer: "Deserialize[ResponseT] | None" = None,
         _registered_method: bool | None = False,
     ) -> grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]:
-        inner = self._channel.unary_unary(method, request_serializer, response_deserializer)
-        return _Unary(inner, method, self._signer)
+        plain, spanning = (
+            channel.unary_unary(method, request_serializer, response_deserializer)
+            for channel in (self._channel, self._spanning or self._channel)
+        )
+        return _Unary(plain, spanning if self._spanning else None, method, self._signer)
 
     def unary_stream(
         self,
@@ -87,8 +106,11 @@ class MeshChannel(grpc.aio.Channel):
         response_deserializer: "Deserialize[ResponseT] | None" = None,
         _registered_method: bool | None = False,
     ) -> grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT]:
-        inner = self._channel.unary_stream(method, request_serializer, response_deserializer)
-        return _Streaming(inner, method, self._signer)
+        plain, spanning = (
+            channel.unary_stream(method, request_serializer, response_deserializer)
+            for channel in (self._channel, self._spanning or self._channel)
+        )
+        return _Streaming(plain, spanning if self._spanning else None, method, self._signer)
 
     def stream_unary(
         self,
@@ -119,6 +141,8 @@ class MeshChannel(grpc.aio.Channel):
 
     async def close(self, grace: float | None = None) -> None:
         await self._channel.close(grace)
+        if self._spanning is not None:
+            await self._spanning.close(grace)
 
     async def __aenter__(self) -> Self:
         return self
@@ -132,37 +156,20 @@ class MeshChannel(grpc.aio.Channel):
         await self.close()
 
 
-def _metadata(context: CallContext, signer: MeshSigner, given: Metadata) -> Metadata:
-    """The context as metadata; what the caller gives takes precedence."""
-    given_keys = {key for key, _ in given}
-    sent: list[tuple[str, str | bytes]] = [(CORRELATION_KEY, context.correlation_id)]
-    if context.causation_id:
-        sent.append((CAUSATION_KEY, context.causation_id))
-    if context.traceparent and not is_recording():
-        sent.append((TRACEPARENT_KEY, context.traceparent))
-    if AUTHORIZATION_KEY not in given_keys:
-        assert context.tenant, "a call of our own needs the tenant it is made for"
-        sent.append((AUTHORIZATION_KEY, f"Bearer {signer.token(context.tenant)}"))
-    return [*(pair for pair in sent if pair[0] not in given_keys), *given] if given else sent
-
-
-def _seconds(timeout: float | None, method: Method | None) -> float | None:
-    """The deadline to send. Without it the service config would end the call here, and the server would not know."""
-    wanted = timeout if timeout is not None or method is None else method.timeout_seconds
-    seconds = seconds_for(wanted)
-    if seconds is not None and seconds <= 0:
-        raise NotDone("DEADLINE_EXCEEDED", "the deadline had passed before the call was made")
-    return seconds
-
-
 class _Unary(grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]):
     """One method with one answer."""
 
     def __init__(
-        self, inner: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT], path: str, signer: MeshSigner
+        self,
+        plain: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        spanning: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT] | None,
+        path: str,
+        signer: MeshSigner,
     ) -> None:
-        self._inner = inner
+        self._plain = plain
+        self._spanning = spanning
         self._signer = signer
+        self._path = path
         self._method = methods().get(path)
 
     def __call__(
@@ -175,31 +182,38 @@ class _Unary(grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> grpc.aio.UnaryUnaryCall[RequestT, ResponseT]:
-        context = current_context()
-        with continuing(context.traceparent):
-            call = self._inner(
+        timing, context = Timing(RPC_CLIENT, self._path), current_context()
+        inner = self._spanning if self._spanning and makes_spans(context.traceparent) else self._plain
+        spans = inner is self._spanning
+        with continuing(context.traceparent) if spans else nullcontext():
+            call = inner(
                 request,
-                timeout=_seconds(timeout, self._method),
-                metadata=_metadata(context, self._signer, metadata or ()),
+                timeout=seconds_of(timeout, self._method),
+                metadata=metadata_of(context, self._signer, metadata or (), spans=spans),
                 credentials=credentials,
                 wait_for_ready=wait_for_ready,
                 compression=compression,
             )
-        return cast("grpc.aio.UnaryUnaryCall[RequestT, ResponseT]", _UnaryCall(call, self._method))
+        return cast("grpc.aio.UnaryUnaryCall[RequestT, ResponseT]", _UnaryCall(call, self._method, timing))
 
 
 class _UnaryCall(Generic[RequestT, ResponseT]):
     """A call under way; awaiting it raises our errors, all else is gRPC's."""
 
-    def __init__(self, call: grpc.aio.UnaryUnaryCall[RequestT, ResponseT], method: Method | None) -> None:
+    def __init__(
+        self, call: grpc.aio.UnaryUnaryCall[RequestT, ResponseT], method: Method | None, timing: Timing
+    ) -> None:
         self._call = call
         self._method = method
+        self._timing = timing
 
     def __await__(self) -> Generator[None, None, ResponseT]:
-        try:
-            return (yield from self._call.__await__())
-        except grpc.aio.AioRpcError as error:
-            raise error_of_rpc(error, self._method) from error
+        with self._timing:
+            try:
+                return (yield from self._call.__await__())
+            except grpc.aio.AioRpcError as error:
+                self._timing.code = error.code().name
+                raise error_of_rpc(error, self._method) from error
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._call, name)
@@ -209,10 +223,16 @@ class _Streaming(grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT]):
     """One method with many answers."""
 
     def __init__(
-        self, inner: grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT], path: str, signer: MeshSigner
+        self,
+        plain: grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT],
+        spanning: grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT] | None,
+        path: str,
+        signer: MeshSigner,
     ) -> None:
-        self._inner = inner
+        self._plain = plain
+        self._spanning = spanning
         self._signer = signer
+        self._path = path
         self._method = methods().get(path)
 
     def __call__(
@@ -225,34 +245,43 @@ class _Streaming(grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT]):
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
     ) -> grpc.aio.UnaryStreamCall[RequestT, ResponseT]:
-        context = current_context()
-        with continuing(context.traceparent):
-            call = self._inner(
+        timing, context = Timing(RPC_CLIENT, self._path), current_context()
+        inner = self._spanning if self._spanning and makes_spans(context.traceparent) else self._plain
+        spans = inner is self._spanning
+        with continuing(context.traceparent) if spans else nullcontext():
+            call = inner(
                 request,
-                timeout=_seconds(timeout, self._method),
-                metadata=_metadata(context, self._signer, metadata or ()),
+                timeout=seconds_of(timeout, self._method),
+                metadata=metadata_of(context, self._signer, metadata or (), spans=spans),
                 credentials=credentials,
                 wait_for_ready=wait_for_ready,
                 compression=compression,
             )
-        return cast("grpc.aio.UnaryStreamCall[RequestT, ResponseT]", _StreamingCall(call, self._method))
+        return cast(
+            "grpc.aio.UnaryStreamCall[RequestT, ResponseT]", _StreamingCall(call, self._method, timing)
+        )
 
 
 class _StreamingCall(Generic[RequestT, ResponseT]):
     """A stream under way; reading it raises our errors, leaving it early ends the call."""
 
-    def __init__(self, call: grpc.aio.UnaryStreamCall[RequestT, ResponseT], method: Method | None) -> None:
+    def __init__(
+        self, call: grpc.aio.UnaryStreamCall[RequestT, ResponseT], method: Method | None, timing: Timing
+    ) -> None:
         self._call = call
         self._method = method
+        self._timing = timing
 
     async def __aiter__(self) -> AsyncIterator[ResponseT]:
-        try:
-            async for message in self._call:
-                yield message
-        except grpc.aio.AioRpcError as error:
-            raise error_of_rpc(error, self._method) from error
-        finally:
-            self._call.cancel()
+        with self._timing:
+            try:
+                async for message in self._call:
+                    yield message
+            except grpc.aio.AioRpcError as error:
+                self._timing.code = error.code().name
+                raise error_of_rpc(error, self._method) from error
+            finally:
+                self._call.cancel()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._call, name)

@@ -16,7 +16,7 @@ from ordermesh.common.v1 import access_pb2, event_pb2
 from ordermesh.connector.v1 import connector_service_pb2
 from ordermesh.customer.v1 import customer_service_pb2
 from ordermesh.invoice.v1 import invoice_service_pb2
-from ordermesh.operations.v1 import operations_service_pb2
+from ordermesh.operations.v1 import operations_service_pb2, proposal_service_pb2
 from ordermesh.order.v1 import order_service_pb2
 from ordermesh.product.v1 import product_service_pb2
 
@@ -27,12 +27,21 @@ FILES: tuple[FileDescriptor, ...] = (
     order_service_pb2.DESCRIPTOR,
     invoice_service_pb2.DESCRIPTOR,
     operations_service_pb2.DESCRIPTOR,
+    proposal_service_pb2.DESCRIPTOR,
     connector_service_pb2.DESCRIPTOR,
 )
 """Every file that declares a service; a contract test refuses to let one be forgotten."""
 
 SERVICE_CONFIG_FILE = Path(__file__).resolve().parents[3] / "protos" / "service_config.json"
-ALWAYS_ADMITTED = frozenset({"admin", "mesh"})
+ORDINARY, SUBMISSION, BULK = "ordinary", "submission", "bulk"
+LANES: Mapping[int, str] = {
+    access_pb2.LANE_UNSPECIFIED: ORDINARY,
+    access_pb2.LANE_SUBMISSION: SUBMISSION,
+    access_pb2.LANE_BULK: BULK,
+}
+MESH = frozenset({"mesh"})
+"""Admitted everywhere; where the contract names nobody else, nobody else is, not even an administrator."""
+OVER_A_TENANT = frozenset({"admin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ class Method:
     path: str
     """`/ordermesh.order.v1.OrderService/GetOrder`, as it stands on the wire."""
     roles: frozenset[str]
-    """Role names in lower case that may call it, admin and mesh included."""
+    """Role names in lower case that may call it, mesh and, unless it is for the mesh alone, admin included."""
     effect: bool
     """True when a call can change something."""
     repeatable: bool
@@ -51,6 +60,8 @@ class Method:
     """Deadline of a call that sets none."""
     attempts_max: int
     """Times gRPC itself may send a call, 1 when it must not repeat it."""
+    lane: str = ORDINARY
+    """`submission`, `bulk` or `ordinary`: which calls it shares a bound with."""
 
     @property
     def service(self) -> str:
@@ -103,15 +114,19 @@ def _method(declared: MethodDescriptor) -> Method:
     options = declared.GetOptions()
     assert isinstance(options, MethodOptions)
     path = f"/{declared.containing_service.full_name}/{declared.name}"
-    roles = (access_pb2.Role.Name(role) for role in options.Extensions[access_pb2.allowed_roles])
+    named = frozenset(
+        access_pb2.Role.Name(role).removeprefix("ROLE_").lower()
+        for role in options.Extensions[access_pb2.allowed_roles]
+    )
     policy = call_policies()[path]
     return Method(
         path=path,
-        roles=ALWAYS_ADMITTED.union(role.removeprefix("ROLE_").lower() for role in roles),
+        roles=named | MESH | (OVER_A_TENANT if named - MESH else frozenset()),
         effect=options.idempotency_level != MethodOptions.NO_SIDE_EFFECTS,
         repeatable=options.idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN,
         timeout_seconds=policy.timeout_seconds,
         attempts_max=policy.attempts_max,
+        lane=LANES[options.Extensions[access_pb2.lane]],
     )
 
 

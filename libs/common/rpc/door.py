@@ -1,10 +1,13 @@
 """Between the socket and a servicer: what happens to a call, in order. Open this file to add a behaviour.
 
     context     correlation id and trace, from the caller or made
+    measuring   how long it takes and how it ends
     errors      whatever is raised from here on becomes a status
+    peer        with TLS: the caller's certificate has a known name
     identity    token verified, role checked; before a byte of the request is read
     deadline    the caller's, or the method's own
     validation  bytes to a message that keeps the rules of its contract
+    lane        bulk methods wait for a place
     servicer
 
 Behaviours are stacked when a service is added, not per call: gRPC's own interceptors would cost as much again as all
@@ -20,12 +23,13 @@ from google.protobuf.message import Message
 from libs.common.context import current
 from libs.common.identity import Verifier
 from libs.common.rpc.call import Call, ServicerContext, Step, text_metadata
-from libs.common.rpc.contract import Method, methods
+from libs.common.rpc.contract import BULK, Method, methods
 from libs.common.rpc.interceptors.context import CORRELATION_KEY, context_in
 from libs.common.rpc.interceptors.deadline import keep_deadline, within
 from libs.common.rpc.interceptors.errors import answer_with
 from libs.common.rpc.interceptors.identity import Admission
 from libs.common.rpc.interceptors.validation import Reading
+from libs.common.rpc.lanes import BulkLane
 from libs.common.rpc.replay import serving
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Message, Message]"
@@ -39,9 +43,13 @@ Decode = Callable[[bytes], Message]
 class Door:
     """Stands in for the gRPC server while services are added and hands their methods on, guarded."""
 
-    def __init__(self, server: grpc.aio.Server, verifier: Verifier) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, verifier: Verifier, bulk: BulkLane, before: Sequence[Step] = ()
+    ) -> None:
+        """before: steps ahead of all others, for example `KnownPeers`."""
         self._server = server
-        self._steps: Sequence[Step] = (Admission(verifier), keep_deadline)
+        self._bulk = bulk
+        self._steps: Sequence[Step] = (*before, Admission(verifier), keep_deadline)
         self._reading = Reading()
         self.services: list[str] = []
         """Full names of the services added."""
@@ -68,41 +76,56 @@ class Door:
                 stream, response_serializer=handler.response_serializer
             )
         assert handler.unary_unary is not None, f"{path}: no contract streams requests"
-        unary = self._unary(method, decode, cast(Unary, handler.unary_unary))
+        servicer = cast(Unary, handler.unary_unary)
+        unary = self._unary(method, decode, self._few(servicer) if method.lane == BULK else servicer)
         return grpc.unary_unary_rpc_method_handler(unary, response_serializer=handler.response_serializer)
+
+    def _few(self, servicer: Unary) -> Unary:
+        """The servicer of a bulk method, a few calls at a time."""
+
+        async def answer(request: Message, servicer_context: ServicerContext) -> Message:
+            async with self._bulk.place():
+                return await servicer(request, servicer_context)
+
+        return answer
 
     def _unary(self, method: Method, decode: Decode, servicer: Unary) -> RawUnary:
         async def answer(raw: bytes, servicer_context: ServicerContext) -> Message:
             call = _opened(method, servicer_context)
-            try:
-                for step in self._steps:
-                    step(call)
-                request = self._reading.request(decode, raw)
-                if call.cancel_after_seconds is None:
-                    return await servicer(request, servicer_context)
-                async with within(call):
-                    return await servicer(request, servicer_context)
-            except grpc.aio.AbortError:
-                raise
-            except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
-                return await answer_with(error, call)
+            with call.timing:
+                return await self._answer(call, raw, decode, servicer)
 
         return answer
+
+    async def _answer(self, call: Call, raw: bytes, decode: Decode, servicer: Unary) -> Message:
+        try:
+            for step in self._steps:
+                step(call)
+            request = self._reading.request(decode, raw)
+            if call.cancel_after_seconds is None:
+                return await servicer(request, call.servicer_context)
+            async with within(call):
+                return await servicer(request, call.servicer_context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
+            return await answer_with(error, call)
 
     def _streaming(self, method: Method, decode: Decode, servicer: Streaming) -> RawStreaming:
         async def answer(raw: bytes, servicer_context: ServicerContext) -> AsyncIterator[Message]:
             call = _opened(method, servicer_context)
-            try:
-                for step in self._steps:
-                    step(call)
-                request = self._reading.request(decode, raw)
-                async with within(call):
-                    async for message in servicer(request, servicer_context):
-                        yield message
-            except grpc.aio.AbortError:
-                raise
-            except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
-                await answer_with(error, call)
+            with call.timing:
+                try:
+                    for step in self._steps:
+                        step(call)
+                    request = self._reading.request(decode, raw)
+                    async with within(call):
+                        async for message in servicer(request, servicer_context):
+                            yield message
+                except grpc.aio.AbortError:
+                    raise
+                except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
+                    await answer_with(error, call)
 
         return answer
 

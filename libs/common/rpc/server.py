@@ -6,7 +6,6 @@ await server.serve_until_stopped(stop_on_signals())
 """
 
 import asyncio
-import gc
 import signal
 from collections.abc import Callable
 from typing import TypeVar, cast
@@ -16,9 +15,12 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
+from libs.common.collecting import settle
 from libs.common.config import ProcessSettings
 from libs.common.identity import Verifier
 from libs.common.rpc.door import Door
+from libs.common.rpc.lanes import BulkLane
+from libs.common.rpc.tls import KnownPeers, certificates_of, server_credentials
 from libs.common.telemetry import server_interceptors
 
 LOG = structlog.get_logger(__name__)
@@ -30,10 +32,19 @@ KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 10_000
 """A client that does not answer a ping in that time is gone, and its calls with it."""
 PING_INTERVAL_MIN_MS = 10_000
-"""Clients that ping more often are sent away."""
+PING_STRIKES_MAX = 2
+"""Clients that ping more often than that, so many times, are sent away."""
+METADATA_BYTES_MAX = 16 * 1024
+"""Headers of one call; a token has at most 8 KiB. Larger ones are refused before anything else is read."""
+HANDSHAKE_MS = 10_000
+"""Time to agree on HTTP/2, TLS included; who connects and says nothing is dropped."""
+NO_COMPRESSION = 1
+"""Set of encodings taken: `identity` alone. A message that grows a thousandfold when unpacked is refused unread."""
 CONNECTION_AGE_MAX_MS = 30 * 60 * 1000
 """Connections are renewed so often, so that clients learn of new instances."""
 CONNECTION_AGE_GRACE_MS = 5 * 60 * 1000
+PROBES_MAX = 16
+"""Questions of probes at a time."""
 OVERALL = ""
 """Name under which health tells of the whole process."""
 
@@ -44,6 +55,11 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
     ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MIN_MS),
+    ("grpc.http2.max_ping_strikes", PING_STRIKES_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+    ("grpc.compression_enabled_algorithms_bitset", NO_COMPRESSION),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_connection_age_ms", CONNECTION_AGE_MAX_MS),
     ("grpc.max_connection_age_grace_ms", CONNECTION_AGE_GRACE_MS),
@@ -66,10 +82,16 @@ class GrpcServer:
             options=SERVER_OPTIONS,
             maximum_concurrent_rpcs=settings.concurrent_rpcs_max,
         )
-        self._door = Door(self._server, verifier or Verifier(settings))
+        lane = BulkLane(settings.bulk_rpcs_max)
+        self._certificates = certificates_of(settings)
+        peers = [KnownPeers(settings.tls_peers.split(","))] if self._certificates is not None else []
+        self._door = Door(self._server, verifier or Verifier(settings), lane, peers)
         self._health = health.aio.HealthServicer()
+        self._probed: grpc.aio.Server | None = None
         self.port = 0
         """Port in use, known once started."""
+        self.health_port = 0
+        """Port of the probes, where there is one, known once started."""
 
     def add(self, register: Callable[[ServicerT, grpc.aio.Server], None], servicer: ServicerT) -> None:
         """Adds a service. register: the generated `add_…Servicer_to_server`."""
@@ -83,10 +105,25 @@ class GrpcServer:
         if self._settings.in_development:
             names = (*self._door.services, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
-        self.port = self._server.add_insecure_port(self._settings.listen)
+        if self._certificates is None:
+            self.port = self._server.add_insecure_port(self._settings.listen)
+        else:
+            self.port = self._server.add_secure_port(
+                self._settings.listen, server_credentials(self._certificates)
+            )
         await self._server.start()
+        await self._serve_probes()
         await self.tell(health_pb2.HealthCheckResponse.SERVING)
         LOG.info("serving", port=self.port, services=self._door.services)
+
+    async def _serve_probes(self) -> None:
+        """Health in plain text, where a port is set for it: probes show no certificate."""
+        if not self._settings.health_listen:
+            return
+        self._probed = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=PROBES_MAX)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probed)
+        self.health_port = self._probed.add_insecure_port(self._settings.health_listen)
+        await self._probed.start()
 
     async def tell(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         """What health answers, overall and for each service."""
@@ -97,13 +134,14 @@ class GrpcServer:
         """Reports NOT_SERVING, takes no new calls, and gives running ones `drain_seconds`."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._settings.drain_seconds)
+        if self._probed is not None:
+            await self._probed.stop(None)
         LOG.info("stopped", port=self.port)
 
     async def serve_until_stopped(self, stop: asyncio.Event) -> None:
         """Starts, waits for `stop`, and ends in order."""
         await self.start()
-        gc.collect()
-        gc.freeze()  # what was made at start stays for good; looking through it again and again costs a tenth of a call
+        settle()
         try:
             await stop.wait()
         finally:

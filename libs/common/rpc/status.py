@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
 from libs.common.errors import POLICIES, NotDone, OrdermeshError, OutcomeUnknown, Refused, Violation
+from libs.common.reach import Reach, after, kind_after
 from libs.common.rpc.contract import Method
 
 MessageT = TypeVar("MessageT", bound=Message)
@@ -49,16 +50,21 @@ class Bare:
         """Codes with which a server says that it did nothing and will not."""
         return cls((Refused, reason), (Refused, reason))
 
+    @classmethod
+    def sent(cls, reading: str, writing: str) -> "Bare":
+        """Codes that come when the answer does not: the request may have arrived."""
+        return cls(
+            (kind_after(Reach.SENT, effect=False), reading), (kind_after(Reach.SENT, effect=True), writing)
+        )
 
-LOST = Bare((NotDone, "UNAVAILABLE"), (OutcomeUnknown, "OUTCOME_UNKNOWN"))
+
+LOST = Bare.sent("UNAVAILABLE", "OUTCOME_UNKNOWN")
 BARE: Mapping[grpc.StatusCode, Bare] = {
     grpc.StatusCode.OK: LOST,  # an error that says OK: a broken peer
     grpc.StatusCode.CANCELLED: LOST,
     grpc.StatusCode.UNKNOWN: LOST,
     grpc.StatusCode.INVALID_ARGUMENT: Bare.refused("INVALID_FIELD"),
-    grpc.StatusCode.DEADLINE_EXCEEDED: Bare(
-        (NotDone, "DEADLINE_EXCEEDED"), (OutcomeUnknown, "DEADLINE_EXCEEDED")
-    ),
+    grpc.StatusCode.DEADLINE_EXCEEDED: Bare.sent("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
     grpc.StatusCode.NOT_FOUND: Bare.refused("NOT_FOUND"),
     grpc.StatusCode.ALREADY_EXISTS: Bare.refused("ALREADY_EXISTS"),
     grpc.StatusCode.PERMISSION_DENIED: Bare.refused("PERMISSION_DENIED"),
@@ -137,7 +143,8 @@ def _bare_error(code: grpc.StatusCode, details: str, method: Method | None) -> O
     writing = method is None or method.effect
     sent_once = method is None or method.attempts_max == 1 or not writing
     if code is grpc.StatusCode.UNAVAILABLE and sent_once and details.startswith(NOT_CONNECTED):
-        return NotDone("UNAVAILABLE", "no connection could be made")
+        detail = "no connection could be made"
+        return after(Reach.NOT_SENT, effect=writing, detail=detail, not_done="UNAVAILABLE")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in details:
         if ANSWER_TOO_LARGE in details and writing:
             return OutcomeUnknown("OUTCOME_UNKNOWN", "the answer is larger than the limit")

@@ -23,6 +23,8 @@ TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-[\x21-\x7e]*)?"
 )
 TRACEPARENT_CHARACTERS_MAX = 128
+_FLAGGED = frozenset("13579bdf")
+"""Last digit of the flags of a trace that is recorded."""
 
 _recorders: "list[Recorder]" = []
 """Empty or one entry: a process has one exporter, so it has one recorder."""
@@ -62,8 +64,20 @@ def accepted_traceparent(text: str) -> str:
 
 
 def new_traceparent() -> str:
-    """A fresh context, not recorded so far."""
-    return f"00-{new_trace_id()}-{new_span_id()}-00"
+    """A fresh context. Whether its trace is recorded is decided here, before any span exists, and holds everywhere."""
+    trace_id = new_trace_id()
+    recorded = bool(_recorders) and _recorders[0].samples(trace_id)
+    return f"00-{trace_id}-{new_span_id()}-{recorded:02x}"
+
+
+def is_recorded(traceparent: str) -> bool:
+    """True for a trace of which spans are made here."""
+    return bool(_recorders) and traceparent[54:55] in _FLAGGED
+
+
+def makes_spans(traceparent: str) -> bool:
+    """True for a call in this context that is to have a span here, or whose trace begins with it."""
+    return bool(_recorders) and (not traceparent or is_recorded(traceparent))
 
 
 def ids_in(traceparent: str) -> tuple[str, str]:
@@ -81,13 +95,30 @@ def current_traceparent() -> str:
 def span(name: str, traceparent: str, attributes: "Mapping[str, Attribute] | None" = None) -> Iterator[str]:
     """A span that goes on from a stored traceparent, for example that of an event row; yields its own traceparent.
 
-    While nothing is recorded it yields `traceparent` as it is.
+    While nothing is recorded, or not this trace, it yields `traceparent` as it is.
     """
-    if not _recorders:
+    if not _recorders or (traceparent and not is_recorded(traceparent)):
         yield traceparent
         return
     with _recorders[0].span(name, traceparent, attributes or {}):
         yield current_traceparent()
+
+
+@contextmanager
+def spans_of_batch(name: str, traceparents: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Spans for calls that travel together, each in the trace of its own caller; yields their traceparents in order.
+
+    Nothing is made for a trace that is not recorded: its traceparent goes on as it is.
+    """
+    recorded = [place for place, each in enumerate(traceparents) if is_recorded(each)] if _recorders else ()
+    if not recorded:
+        yield traceparents
+        return
+    with _recorders[0].batch(name, [traceparents[place] for place in recorded]) as opened:
+        going_on = list(traceparents)
+        for place, traceparent in zip(recorded, opened, strict=True):
+            going_on[place] = traceparent
+        yield going_on
 
 
 @contextmanager

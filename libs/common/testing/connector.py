@@ -157,7 +157,7 @@ class MemoryConnector:
         if change.kind not in WRITTEN:
             raise Refused("NOT_SUPPORTED", "records of this kind are not written")
         if pinned_mapping not in ("", self._mappings[change.kind]):
-            raise Refused("MAPPING_FAILED", "there is no such mapping")
+            raise Refused("MAPPING_NOT_KEPT", "there is no such mapping")
         for number, line in enumerate(change.order.lines):
             if line.sku.startswith(UNKNOWN_SKU):
                 raise Refused.field(
@@ -169,6 +169,11 @@ class MemoryConnector:
         if strike is not None and strike.fault in LOST:
             raise OutcomeUnknown("OUTCOME_UNKNOWN", "the answer was lost")
         return self._receipt(document, existed=existed)
+
+    async def preview_change(
+        self, change: change_pb2.Change, pinned_mapping: str
+    ) -> pb.PreviewChangeResponse:
+        raise Refused("NOT_SUPPORTED", "no changes are previewed")
 
     async def find_by_key(self, kind: Kind.ValueType, key: str) -> change_pb2.Receipt | None:
         if kind not in WRITTEN:

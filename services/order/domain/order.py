@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Self
 
 from libs.common.address import Address
-from libs.common.aggregate import Aggregate, Link
+from libs.common.aggregate import Aggregate, Link, revised
 from libs.common.errors import Refused, Violation
 from libs.common.money import Money
 from services.order.domain.states import FINAL, REACHED, REQUESTED, OrderEvent, Stage, State
@@ -65,18 +65,21 @@ class Order(Aggregate):
 
     # On the way to the ERP ------------------------------------------------------------------------
 
-    def received(self) -> Self:
-        """A new order. Refused with LINE_NUMBER_REPEATED, CURRENCY_MIXED or TOTAL_MISMATCH, all violations at once."""
+    def received(self, lines_total: Money | None = None) -> Self:
+        """A new order. lines_total: what the lines sum up to, where it is known already.
+
+        Refused with LINE_NUMBER_REPEATED, CURRENCY_MIXED or TOTAL_MISMATCH, all violations at once.
+        """
         violations = [*self._repeated_numbers(), *self._mixed_currencies()]
         if violations:
             raise Refused(violations[0].reason, violations[0].description, violations=violations)
-        total = sum_of(self.lines, self.currency)
+        total = lines_total or sum_of(self.lines, self.currency)
         if self.total != total:
             raise Refused.field(
                 "TOTAL_MISMATCH", "order.total", f"is {self.total.text}, the lines sum up to {total.text}"
             )
         source = (Link(self.source_system, self.source_id),) if self.source_system else ()
-        return replace(self, links=source).telling(OrderEvent.RECEIVED)
+        return revised(self, links=source, pending=(*self.pending, OrderEvent.RECEIVED))
 
     def _repeated_numbers(self) -> list[Violation]:
         seen: set[int] = set()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
-from libs.common.money import Money, zero
+from libs.common.money import Money, sum_of_products, zero
 from services.order.domain.states import State
 
 
@@ -104,8 +104,8 @@ def sum_money(amounts: list[Money], currency: str) -> Money:
 
 
 def sum_of(lines: tuple[OrderLine, ...], currency: str) -> Money:
-    """Sum of the line amounts."""
-    return sum_money([line.amount for line in lines], currency)
+    """Sum of the line amounts; all are in this currency."""
+    return sum_of_products(((line.unit_price.amount, line.quantity) for line in lines), currency)
 
 
 def shipped_quantities(shipments: tuple[Shipment, ...]) -> dict[str, Decimal]:

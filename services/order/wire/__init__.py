@@ -14,6 +14,7 @@ from services.order.wire.answers import (
     render_submitted_order,
 )
 from services.order.wire.events import (
+    OWNERSHIP,
     known_customer,
     known_product,
     order_invoice,
@@ -33,6 +34,7 @@ from services.order.wire.questions import (
 from services.order.wire.requests import parse_correct_order, parse_decision, parse_submit_order
 
 __all__ = [
+    "OWNERSHIP",
     "availability_answer",
     "availability_question",
     "credit_answer",

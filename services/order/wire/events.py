@@ -12,12 +12,14 @@ from ordermesh.product.v1 import product_events_pb2, product_pb2
 
 from libs.common import money
 from libs.common.errors import Refused
+from libs.common.ownership import ownership_of
 from libs.common.wire import link_of_change, parse_date
 from services.order import domain
 from services.order.commands import TakeInProgress
 from services.order.domain import Order, State
-from services.order.wire.answers import render_order
+from services.order.wire.answers import shown
 
+OWNERSHIP = ownership_of(order_pb2.Order.DESCRIPTOR)
 ERP_STATES: dict[int, State | None] = {
     change_pb2.ERP_ORDER_STATUS_PENDING: None,
     change_pb2.ERP_ORDER_STATUS_ACCEPTED: State.ACCEPTED,
@@ -32,7 +34,7 @@ ERP_STATES: dict[int, State | None] = {
 def render_event(name: str, order: Order) -> tuple[str, bytes]:
     """Full name and data of an event: each holds the order just after the change."""
     event_type: type[Message] = getattr(order_events_pb2, name)
-    data = event_type(order=render_order(order)).SerializeToString()
+    data = event_type(order=shown(order)).SerializeToString()
     return event_type.DESCRIPTOR.full_name, data
 
 
@@ -90,12 +92,16 @@ def _parse_shipment(message: order_pb2.Shipment) -> domain.Shipment:
 def known_customer(data: bytes) -> tuple[domain.KnownCustomer, Sequence[str]]:
     """A customer as orders know it, and the names it can be asked by."""
     customer = customer_events_pb2.CustomerChanged.FromString(data).customer
-    links = {link.ref.system: link.ref.external_id for link in customer.links}
+    links: dict[str, str] = {}
+    for link in customer.links:
+        links.setdefault(link.ref.system, link.ref.external_id)
     known = domain.KnownCustomer(
         customer.customer_id, customer.state == customer_pb2.CUSTOMER_STATE_ACTIVE, links
     )
     parties = [domain.Party(customer_id=customer.customer_id)]
-    parties += [domain.Party(system=system, external_id=external_id) for system, external_id in links.items()]
+    parties += [
+        domain.Party(system=link.ref.system, external_id=link.ref.external_id) for link in customer.links
+    ]
     return known, [domain.customer_name(party) for party in parties]
 
 

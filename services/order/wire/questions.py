@@ -8,7 +8,7 @@ from libs.common import money
 from libs.common.errors import Refused
 from services.order.commands import Availability, Credit
 from services.order.domain import Order
-from services.order.wire.answers import render_line, render_order
+from services.order.wire.answers import add_lines, render_order
 
 
 def credit_question(order: Order, customer_external_id: str) -> connector_service_pb2.CheckCreditRequest:
@@ -29,7 +29,9 @@ def credit_answer(answer: connector_service_pb2.CheckCreditResponse) -> Credit:
 
 
 def availability_question(order: Order) -> connector_service_pb2.CheckAvailabilityRequest:
-    return connector_service_pb2.CheckAvailabilityRequest(lines=[render_line(line) for line in order.lines])
+    question = connector_service_pb2.CheckAvailabilityRequest()
+    add_lines(question.lines, order.lines)
+    return question
 
 
 def availability_answer(

@@ -12,6 +12,7 @@ import uvicorn
 from gateway.app import Gateway, build
 from gateway.config import GatewaySettings
 from gateway.serving import server_config
+from libs.common.clock import Clock
 from libs.common.config import Environment
 from libs.common.identity import ROLES, KeyPair, mint, new_keys
 from libs.common.topology import SERVICES, System, Topology
@@ -61,8 +62,8 @@ class Mesh:
             lifetime=lifetime,
         )
 
-    def bearer(self, *roles: str, tenant: str = "acme") -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token(*roles, tenant=tenant)}"}
+    def bearer(self, *roles: str, tenant: str = "acme", subject: str = "sf-integration") -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(*roles, tenant=tenant, subject=subject)}"}
 
     async def submit(self, order: object = AN_ORDER, **headers: str) -> httpx.Response:
         """`POST /v1/orders` as an integration; underscores in header names stand for dashes."""
@@ -97,7 +98,9 @@ class Mesh:
 
 
 @asynccontextmanager
-async def running_mesh(folder: Path, **settings: object) -> AsyncIterator[Mesh]:
+async def running_mesh(
+    folder: Path, *, clock: Clock | None = None, **settings: object
+) -> AsyncIterator[Mesh]:
     """Four services and one connector, `netsuite`, which only tenant `acme` may speak to."""
     backends = {name: Backend(name) for name in (*SERVICES, "netsuite")}
     for backend in backends.values():
@@ -119,7 +122,7 @@ async def running_mesh(folder: Path, **settings: object) -> AsyncIterator[Mesh]:
             )
         },
     )
-    gateway = build(given, topology)
+    gateway = build(given, topology, clock=clock)
     transport = httpx.ASGITransport(app=gateway.app, raise_app_exceptions=True)
     async with gateway.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         yield Mesh(gateway, given, backends, http, keys)

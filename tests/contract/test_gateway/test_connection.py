@@ -2,13 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import uvicorn
+from ordermesh.order.v1 import order_pb2, order_service_pb2
 
 from gateway import connection
+from gateway.serving import server_config
+from libs.common.clock import SystemClock
 from tests.contract.test_gateway.mesh import AN_ORDER, Mesh, running_mesh, served
 
 ORDER = json.dumps(AN_ORDER).encode()
@@ -157,6 +162,31 @@ async def test_headers_over_the_limit_are_refused(socket: Socket, headers: list[
     assert await line.is_closed()
 
 
+async def test_target_over_the_limit_is_refused(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(b"GET /v1/orders?filter=" + b"x" * 17_000 + b" HTTP/1.1\r\nHost: gateway\r\n\r\n")
+    heard = await line.hear()
+    assert (heard.status, heard.code) == (414, "BODY_TOO_LARGE")
+    assert heard.headers["content-type"] == "application/problem+json"
+    assert await line.is_closed()
+
+
+async def test_target_without_end_is_refused_while_it_grows(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(b"GET /")
+    for _ in range(20):
+        line.write(b"x" * 1024)
+    assert (await line.hear()).status == 414
+
+
+async def test_longest_filter_and_page_token_fit(socket: Socket) -> None:
+    line = await socket.connect()
+    escaped = b"%C3%A4" * 1000
+    line.write(b"GET /v1/orders?filter=%b&pageToken=%b HTTP/1.1\r\n" % (escaped, b"x" * 4000))
+    line.write(b"Host: gateway\r\n\r\n")
+    assert (await line.hear()).status == 401
+
+
 async def test_header_without_end_is_refused_while_it_grows(socket: Socket) -> None:
     line = await socket.connect()
     line.write(b"GET / HTTP/1.1\r\nX-Padding: ")
@@ -194,3 +224,82 @@ async def test_caller_that_hangs_up_is_not_missed(socket: Socket) -> None:
     later = await socket.connect()
     later.write(socket.head(f"Content-Length: {len(ORDER)}") + ORDER)
     assert (await later.hear()).status == 202
+
+
+async def test_body_longer_than_it_says_is_cut_and_the_rest_is_no_order(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(socket.head("Content-Length: 10") + ORDER)
+    heard = await line.hear()
+    assert (heard.status, heard.code) == (400, "MALFORMED_BODY")
+    async with asyncio.timeout(CALL_SECONDS):
+        await line.reader.read()  # to the end: what follows is no request, so the connection is closed
+    assert not socket.mesh.order.seen
+
+
+async def test_body_shorter_than_it_says_is_no_order(socket: Socket) -> None:
+    line = await socket.connect()
+    line.write(socket.head(f"Content-Length: {len(ORDER) + 50}") + ORDER)
+    heard = await line.hear()
+    assert (heard.status, heard.code) == (408, "MALFORMED_BODY")
+    assert not socket.mesh.order.seen
+
+
+@pytest.mark.parametrize("lengths", [("5", "6"), ("5, 6",), ("+5",), ("0x5",), ("5 5",), ("-1",)])
+async def test_length_that_can_be_read_two_ways_is_refused(socket: Socket, lengths: tuple[str, ...]) -> None:
+    line = await socket.connect()
+    line.write(socket.head(*(f"Content-Length: {length}" for length in lengths)) + b"12345")
+    assert (await line.hear()).status == 400
+    assert not socket.mesh.order.seen
+
+
+async def test_connections_over_the_limit_are_told_so_and_closed(tmp_path: Path) -> None:
+    async with (
+        running_mesh(tmp_path, connections_max=1) as mesh,
+        served(mesh.gateway, mesh.settings) as port,
+    ):
+        socket = Socket(mesh, port)
+        first = await socket.connect()
+        first.write(b"GET /health/live HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        assert (await first.hear()).status == 200
+        second = await socket.connect()
+        heard = await second.hear()
+        assert (heard.status, heard.code) == (503, "OVERLOADED")
+        assert heard.headers["retry-after"] == "1"
+        assert json.loads(heard.body)["retryAfterSeconds"] == 1
+        assert await second.is_closed()
+        first.write(b"GET /health/live HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        assert (await first.hear()).status == 200
+
+
+async def test_caller_that_does_not_read_its_answer_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ANSWER_SECONDS_MAX", 0.05)
+    path = str(tmp_path / "gateway.sock")
+    async with running_mesh(tmp_path) as mesh:
+        mesh.order.answers(
+            "GetOrder", order_service_pb2.GetOrderResponse(order=order_pb2.Order(memo="m" * 6_000_000))
+        )
+        config = server_config(mesh.gateway, mesh.settings)
+        config.uds = path  # its buffers are small everywhere
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup()
+        try:
+            reader, writer = await asyncio.open_unix_connection(path, limit=1024)
+            token = mesh.bearer()["Authorization"]
+            head = f"GET /v1/orders/ord_1 HTTP/1.1\r\nHost: gateway\r\nAuthorization: {token}\r\n\r\n"
+            writer.write(head.encode())
+            async with asyncio.timeout(CALL_SECONDS):
+                await reader.readexactly(1)  # it has begun
+                await _until(lambda: not server.server_state.connections)
+            writer.close()
+        finally:
+            await server.shutdown()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    clock, never = SystemClock(), asyncio.Event()
+    while not holds():
+        await clock.wait(never, timedelta(milliseconds=10))

@@ -168,11 +168,73 @@ async def test_replay_may_be_previewed(mesh: Mesh) -> None:
     )
 
 
+async def test_a_bulk_replay_of_all_services_tells_how_to_follow_it(mesh: Mesh) -> None:
+    for service in SERVICES:
+        mesh.backends[service].answers(
+            "ReplayExceptions",
+            operations_service_pb2.ReplayExceptionsResponse(
+                replayed=2, awaiting_approval=1, replay_ids=[f"{service}.rpl_1"]
+            ),
+        )
+    answer = await mesh.post(f"{LIST}:replay", {"reason": "mended"}, "support_operator")
+    body = answer.json()
+    assert (body["replayed"], body["awaitingApproval"]) == (2 * len(SERVICES), len(SERVICES))
+    assert sorted(body["replayIds"]) == sorted(f"{service}.rpl_1" for service in SERVICES)
+
+    progress = operations_service_pb2.GetReplayResponse(replay=operations_pb2.Replay(items=2, waiting=1))
+    mesh.backends["invoice"].answers("GetReplay", progress)
+    followed = await mesh.get("/v1/replays/invoice.rpl_1", VIEWER)
+    assert followed.json()["replay"]["waiting"] == 1
+    assert (await mesh.get("/v1/replays/rpl_1", VIEWER)).status_code == 404
+
+
+async def test_a_preview_is_open_to_who_may_not_replay(mesh: Mesh) -> None:
+    mesh.order.answers("PreviewException", operations_service_pb2.PreviewExceptionResponse())
+    answer = await mesh.get(f"{LIST}/order.7/preview?pinnedMapping=netsuite.sales_order%401", VIEWER)
+    assert answer.status_code == 200
+    (call,) = mesh.order.calls("PreviewException")
+    request = operations_service_pb2.PreviewExceptionRequest.FromString(call.request)
+    assert (request.exception_id, request.pinned_mapping) == ("order.7", "netsuite.sales_order@1")
+
+
+async def test_only_an_approver_approves_and_names_the_request(mesh: Mesh) -> None:
+    mesh.order.answers("ApproveException", operations_service_pb2.ApproveExceptionResponse())
+    path = f"{LIST}/order.7:approve"
+    assert (await mesh.post(path, {"requestId": "req_1"}, "support_operator")).status_code == 403
+    assert (await mesh.post(path, {}, "approver")).json()["errors"][0]["pointer"] == "#/requestId"
+    assert (await mesh.post(path, {"requestId": "req_1"}, "approver")).status_code == 200
+
+
+async def test_an_edit_carries_the_payload_as_text(mesh: Mesh) -> None:
+    mesh.order.answers("EditException", operations_service_pb2.EditExceptionResponse())
+    body = {"payload": '{"version": "1"}', "reason": "as told"}
+    assert (await mesh.post(f"{LIST}/order.7:edit", body, "steward")).status_code == 200
+    (call,) = mesh.order.calls("EditException")
+    assert operations_service_pb2.EditExceptionRequest.FromString(call.request).payload == body["payload"]
+
+
 async def test_decision_needs_a_reason_and_a_role(mesh: Mesh) -> None:
     unreasoned = await mesh.post(f"{LIST}/order.7:discard", {}, "support_operator")
     assert unreasoned.json()["errors"][0]["pointer"] == "#/reason"
     assert (await mesh.post(f"{LIST}/order.7:discard", {"reason": "x"}, VIEWER)).status_code == 403
     assert not mesh.order.seen
+
+
+async def test_a_reveal_needs_a_reason_and_its_role(mesh: Mesh) -> None:
+    revealed = operations_service_pb2.RevealExceptionResponse(payload="{}")
+    mesh.order.answers("RevealException", revealed)
+    path = f"{LIST}/order.7:reveal"
+    for role in ("support_viewer", "support_operator", "auditor", "integration"):
+        assert (await mesh.post(path, {"reason": "x"}, role)).status_code == 403
+    assert (await mesh.post(path, {}, "steward")).json()["errors"][0]["pointer"] == "#/reason"
+    assert not mesh.order.calls("RevealException")
+
+    answer = await mesh.post(path, {"reason": "she called", "attempt": 2}, "steward")
+    assert (answer.status_code, answer.json()["payload"]) == (200, "{}")
+    assert answer.headers["cache-control"] == "no-store"
+    mesh.order.refuses("RevealException", Refused("ORIGINAL_UNREADABLE"))
+    gone = await mesh.post(path, {"reason": "she called"}, "approver")
+    assert (gone.status_code, gone.json()["code"]) == (410, "ORIGINAL_UNREADABLE")
 
 
 async def test_queues_of_all_services_are_put_together(mesh: Mesh) -> None:

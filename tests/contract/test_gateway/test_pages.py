@@ -106,7 +106,7 @@ async def test_every_public_method_is_described_and_named_once(mesh: Mesh, path:
     assert len(set(described)) == len(described)
     assert all(name.isalnum() for name in described)
     assert all(operation["description"] for operation in operations)
-    assert len(described) == len(list(public_rules())) + 4
+    assert len(described) == len(list(public_rules())) + 5
 
 
 async def test_document_repeats_rules_and_comments_of_the_contract(mesh: Mesh) -> None:
@@ -123,7 +123,8 @@ async def test_document_repeats_rules_and_comments_of_the_contract(mesh: Mesh) -
         "$ref": "#/components/schemas/Order"
     }
     hold = document["components"]["schemas"]["HoldOrderRequest"]
-    assert set(hold["properties"]) == {"reason"}
+    assert set(hold["properties"]) == {"reason", "validateOnly"}
+    assert hold["additionalProperties"] is False
 
 
 async def test_every_field_is_described(mesh: Mesh) -> None:
@@ -144,6 +145,14 @@ async def test_older_document_has_nothing_that_importers_stumble_over(mesh: Mesh
     assert "problem+json" not in text
     assert '"oneOf"' not in text
     assert "headers" not in document["components"]
+    assert '"additionalProperties": false' not in text
+    operations = [operation for verbs in document["paths"].values() for operation in verbs.values()]
+    assert max(len(operation["operationId"]) for operation in operations) <= 40
+    assert not any(
+        "headers" in answer for operation in operations for answer in operation["responses"].values()
+    )
+    answers = document["components"]["schemas"]["SubmitOrderResponse"]["properties"]
+    assert {"statusUrl", "correlationId", "retryAfterSeconds"} <= answers.keys()
     assert len(text) < 10_000_000
     assert len(document["servers"]) == 1
 

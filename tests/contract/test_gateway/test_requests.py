@@ -180,6 +180,36 @@ async def test_change_of_a_record_names_it_in_the_path_and_its_fields_in_the_que
     assert (request.etag, request.idempotency_key) == ('"v2"', "k")
 
 
+@pytest.mark.parametrize("stated", [None, "", "  "])
+async def test_change_of_a_record_must_say_which_version_it_was_decided_on(
+    mesh: Mesh, stated: str | None
+) -> None:
+    answer = await mesh.http.patch(
+        "/v1/customers/cus_1",
+        json={"segment": "gold"},
+        headers={
+            **mesh.bearer(),
+            "Idempotency-Key": "k",
+            **({"If-Match": stated} if stated is not None else {}),
+        },
+    )
+    assert answer.status_code == 428
+    problem = answer.json()
+    assert (problem["code"], problem["errors"][0]["header"]) == ("ETAG_MISSING", "If-Match")
+    assert not mesh.backends["customer"].seen
+
+
+async def test_change_of_any_version_says_so(mesh: Mesh) -> None:
+    answer = await mesh.http.patch(
+        "/v1/customers/cus_1",
+        json={"segment": "gold"},
+        headers={**mesh.bearer(), "Idempotency-Key": "k", "If-Match": "*"},
+    )
+    assert answer.status_code == 200
+    (call,) = mesh.backends["customer"].calls("UpdateCustomer")
+    assert customer_service_pb2.UpdateCustomerRequest.FromString(call.request).etag == ""
+
+
 async def test_minimal_answer_to_a_write_is_an_empty_object(mesh: Mesh) -> None:
     mesh.order.answers("HoldOrder", order_service_pb2.HoldOrderResponse(order=AN_ANSWER.order), replayed=True)
     answer = await mesh.post("/v1/orders/ord_1:hold", {}, Prefer="return=minimal")

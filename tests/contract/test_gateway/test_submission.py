@@ -42,6 +42,7 @@ async def test_order_is_accepted_with_the_place_to_ask_for_it(mesh: Mesh) -> Non
         "correlationId": "cor_1",
         "statusUrl": f"/v1/orders/{ORDER_ID}",
         "order": {"orderId": ORDER_ID, "state": "ORDER_STATE_RECEIVED", "etag": '"v1"'},
+        "retryAfterSeconds": 1,
     }
 
 
@@ -138,7 +139,7 @@ async def test_minimal_answer_leaves_the_order_out(mesh: Mesh) -> None:
     answer = await mesh.submit(Prefer="return=minimal")
     assert answer.headers["preference-applied"] == "return=minimal"
     assert answer.headers["etag"] == '"v1"'
-    assert set(answer.json()) == {"orderId", "correlationId", "statusUrl"}
+    assert set(answer.json()) == {"orderId", "correlationId", "statusUrl", "retryAfterSeconds"}
 
 
 async def test_lost_connection_after_sending_is_told_as_unknown_and_repeatable(mesh: Mesh) -> None:

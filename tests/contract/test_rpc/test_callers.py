@@ -24,12 +24,12 @@ async def test_a_call_of_the_mesh_tells_process_and_tenant(stub: "Stub", service
 async def test_a_caller_s_own_token_goes_on_in_its_name(
     stub: "Stub", servicer: Scripted, mesh: OneMachine
 ) -> None:
-    await stub.Describe(Describe(), metadata=mesh.bearer("globex", "admin"))
+    await stub.Describe(Describe(), metadata=mesh.bearer("globex", "mesh"))
     (seen,) = servicer.contexts
     assert (seen.tenant, seen.actor, seen.system) == ("globex", "somebody", "salesforce")
 
 
-@pytest.mark.parametrize("roles", [[], ["integration"], ["support_viewer", "approver"]])
+@pytest.mark.parametrize("roles", [[], ["integration"], ["support_viewer", "approver"], ["admin"]])
 async def test_a_method_refuses_roles_it_does_not_name(
     stub: "Stub", servicer: Scripted, mesh: OneMachine, roles: list[str]
 ) -> None:

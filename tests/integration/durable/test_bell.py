@@ -53,6 +53,30 @@ async def heard_by(service: str, client: "redis.asyncio.Redis", count: int) -> N
     await until(heard)
 
 
+async def test_a_process_in_which_nobody_listens_rings_for_others_all_the_same(
+    service: str, client: "redis.asyncio.Redis"
+) -> None:
+    listening, serving, woken = (
+        Bell(service, client, SystemClock()),
+        Bell(service, client, SystemClock()),
+        asyncio.Event(),
+    )
+    listening.listen(RELAY, woken)
+    stop = asyncio.Event()
+    async with running(listening):
+        passing_on = asyncio.create_task(serving.pass_on(stop))
+        await heard_by(service, client, 1)
+
+        serving.ring(RELAY)
+
+        await woken.wait()
+        assert await client.pubsub_numsub(f"ordermesh:bell:{service}") == [
+            (f"ordermesh:bell:{service}".encode(), 1)
+        ]
+        stop.set()
+        await passing_on
+
+
 async def test_who_listens_in_the_same_process_is_woken_at_once(service: str) -> None:
     bell, relay, ingest = Bell(service, None, SystemClock()), asyncio.Event(), asyncio.Event()
     bell.listen(RELAY, relay)

@@ -6,9 +6,14 @@ import pytest
 from ordermesh.operations.v1 import operations_pb2
 from ordermesh.operations.v1 import operations_service_pb2 as pb
 
+from libs.common.context import using
+from libs.common.durable import unit as unit_module
+from libs.common.durable.operations.servicer import OperationsServicer
 from libs.common.durable.tx import verify_audit
+from libs.common.durable.unit import Unit
 from libs.common.errors import Refused
-from libs.common.testing.faults import lost_reply
+from libs.common.testing.faults import lost_reply, refusing
+from libs.common.testing.records import NoteTx, a_context
 from tests.integration.durable.test_operations import CALL, Desk
 from tests.integration.durable.world import ERP, World
 
@@ -39,18 +44,85 @@ async def replay_all(desk: Desk, key: str, **more: object) -> pb.ReplayException
     return await desk.servicer.ReplayExceptions(request, CALL)
 
 
-async def test_two_operators_replay_everything_at_once_and_each_item_once(desk: Desk) -> None:
-    await parked(desk, 1000)
+async def test_two_operators_replay_ten_thousand_items_at_once_and_each_item_once(desk: Desk) -> None:
+    """Each at a process of their own. What is due in any second is at most what one of them asked for."""
+    await parked(desk, 10_000)
+    other = Desk(desk.world)
+    other.servicer = servicer_of(desk.world.new_unit(), desk)
 
     answers = await asyncio.gather(
-        *(replay_all(desk, key, items_max=1000, per_second=1000) for key in ("anna", "bert"))
+        replay_all(desk, "anna", items_max=6000, per_second=1000),
+        replay_all(other, "bert", items_max=6000, per_second=500),
     )
 
-    assert sum(answer.replayed for answer in answers) == 1000
-    assert await desk.world.states() == ["IN_DOUBT"] * 1000
-    assert await desk.world.rows("SELECT count(*), count(DISTINCT subject) AS items FROM audit") == [
-        {"count": 1000, "items": 1000}
+    assert sorted(answer.replayed for answer in answers) == [4000, 6000]
+    assert await desk.world.rows("SELECT state, count(*) FROM delivery GROUP BY state") == [
+        {"state": "IN_DOUBT", "count": 10_000}
     ]
+    assert await desk.world.rows("SELECT count(*), count(DISTINCT subject) AS items FROM audit") == [
+        {"count": 10_000, "items": 10_000}
+    ]
+    busiest = "SELECT count(*) AS items FROM delivery GROUP BY {} ORDER BY 1 DESC LIMIT 1"
+    assert await desk.world.rows(busiest.format("date_trunc('second', due_time)")) == [{"items": 1000}]
+    assert await desk.world.rows(busiest.format("due_time")) == [{"items": 1}]
+
+
+def servicer_of(unit: Unit[NoteTx], desk: Desk) -> OperationsServicer[NoteTx]:
+    return OperationsServicer(unit, lambda: desk.relay.lanes, {}, desk.rung.append, frozenset({"erp"}))
+
+
+async def test_two_bulk_replays_of_one_commit_follow_one_another(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_module, "GROUPS_IN_FLIGHT", 1)
+    await parked(desk, 8)
+    _, first, second = await asyncio.gather(
+        desk.world.write("x"),
+        replay_all(desk, "a", items_max=5, per_second=1),
+        replay_all(desk, "b", items_max=5, per_second=1),
+    )
+    assert sorted([first.replayed, second.replayed]) == [3, 5]
+    (span,) = await desk.world.rows(
+        "SELECT extract(epoch FROM max(due_time) - min(due_time))::float AS seconds FROM delivery"
+    )
+    assert span["seconds"] == 7.0
+
+
+async def test_a_later_bulk_replay_waits_no_longer_than_the_one_before(desk: Desk) -> None:
+    await parked(desk, 20)
+    await replay_all(desk, "a", items_max=10, per_second=10)
+    desk.world.advance(60)
+    answer = await replay_all(desk, "b", items_max=10, per_second=10)
+    now = desk.world.clock.now()
+    rows = await desk.world.rows("SELECT min(due_time) AS first FROM delivery WHERE due_time >= $1", now)
+    assert (answer.replayed, rows) == (10, [{"first": now}])
+
+
+async def test_the_progress_of_a_bulk_replay_can_be_read(desk: Desk) -> None:
+    items = [await desk.park() for _ in range(3)]
+    desk.system.apply_faults.append(refusing(Refused("ERP_REFUSED")))
+    (replay_id,) = (await replay_all(desk, "k", per_second=1, reason="mended")).replay_ids
+
+    async def progress() -> operations_pb2.Replay:
+        return (await desk.servicer.GetReplay(pb.GetReplayRequest(replay_id=replay_id), CALL)).replay
+
+    begun = await progress()
+    assert (begun.items, begun.waiting, begun.delivered, begun.reason) == (3, 3, 0, "mended")
+    await desk.relay.run_once()
+    desk.world.advance(1)
+    await desk.relay.run_once()
+    await desk.relay.run_once()
+    half = await progress()
+    assert (half.items, half.waiting, half.delivered, half.parked) == (3, 1, 1, 1)
+    found = await desk.servicer.GetException(pb.GetExceptionRequest(exception_id=items[0]), CALL)
+    assert found.exception.replay_id == replay_id
+
+
+async def test_a_bulk_replay_of_another_tenant_is_not_found(desk: Desk) -> None:
+    await parked(desk, 1)
+    (replay_id,) = (await replay_all(desk, "k")).replay_ids
+    with using(a_context("other")), pytest.raises(Refused, match="NOT_FOUND"):
+        await desk.servicer.GetReplay(pb.GetReplayRequest(replay_id=replay_id), CALL)
 
 
 async def test_items_become_due_at_the_pace_asked_for(desk: Desk) -> None:

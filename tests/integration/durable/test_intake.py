@@ -24,10 +24,13 @@ async def keep(event: event_pb2.Event, tx: NoteTx) -> None:
     await write_note(WriteNote(event.data.decode()), tx)
 
 
-def an_event(event_id: str = "evt_1", data: bytes = b"x", tenant: str = "acme") -> event_pb2.Event:
+def an_event(
+    event_id: str = "evt_1", data: bytes = b"x", tenant: str = "acme", subject: str = ""
+) -> event_pb2.Event:
     return event_pb2.Event(
         event_id=event_id,
         tenant=tenant,
+        subject=subject,
         type="ordermesh.note.v1.NoteWritten",
         data=data,
         source_system="crm",
@@ -80,6 +83,33 @@ async def test_an_event_that_is_refused_may_come_again_once_it_is_understood(wor
         "evt_3",
     ]
     assert await world.count("notes") == 3
+
+
+async def test_events_of_several_subjects_that_come_together_share_a_commit(world: World) -> None:
+    events = [an_event(f"evt_{number}", subject=f"notes/{number}") for number in range(10)]
+
+    assert await accept(world, *events) == [event.event_id for event in events]
+
+    assert await world.rows("SELECT count(DISTINCT xmin::text) AS commits FROM idempotency") == [
+        {"commits": 1}
+    ]
+
+
+async def test_events_of_one_subject_take_effect_in_order(world: World) -> None:
+    words = [b"one", b"two", b"three"]
+    await accept(world, *(an_event(f"evt_{word!r}", word, subject="notes/1") for word in words))
+
+    rows = await world.rows("SELECT record->>'text' AS text FROM notes ORDER BY record_id")
+    assert [row["text"] for row in rows] == ["one", "two", "three"]
+
+
+async def test_an_event_that_is_refused_keeps_none_of_another_subject_back(world: World) -> None:
+    events = [an_event("evt_1", b"refuse me", subject="notes/1"), an_event("evt_2", subject="notes/2")]
+    with pytest.raises(Refused) as refused:
+        await accept(world, *events)
+
+    assert refused.value.reason == "EVENT_UNKNOWN"
+    assert await world.rows("SELECT key FROM idempotency") == [{"key": "evt_2"}]
 
 
 async def test_a_relay_hands_events_to_another_service_once_in_effect(world: World) -> None:

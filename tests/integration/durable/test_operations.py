@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import cast
 
 import pytest
-from google.protobuf.message import Message
 from ordermesh.common.v1 import address_pb2
 from ordermesh.connector.v1 import change_pb2
 from ordermesh.operations.v1 import operations_pb2
@@ -17,8 +16,11 @@ from libs.common.context import using
 from libs.common.durable import unit as unit_module
 from libs.common.durable.lanes import OPEN_AFTER_FAILURES
 from libs.common.durable.model import Delivery
+from libs.common.durable.operations.handling import ConnectorHandling
+from libs.common.durable.operations.queries import EXCEPTION_FILTER
 from libs.common.durable.operations.servicer import Context, OperationsServicer
 from libs.common.durable.relay import Relay
+from libs.common.durable.targets import Outgoing
 from libs.common.durable.tx import verify_audit
 from libs.common.errors import NotDone, Refused
 from libs.common.listing import parse_page
@@ -42,16 +44,19 @@ class Desk:
         self.relay: Relay[NoteTx] = world.new_relay({ERP: connector_target(self.system), STAGE: self.stage})
         self.rung: list[str] = []
         self.servicer = OperationsServicer(
-            world.unit, lambda: self.relay.lanes, self._preview, self.rung.append, frozenset({"erp"})
+            world.unit,
+            lambda: self.relay.lanes,
+            {ERP: ConnectorHandling(self.system, self._prepare, world.unit.store)},
+            self.rung.append,
+            frozenset({"erp"}),
         )
         self._keys = 0
 
-    async def _preview(self, delivery: Delivery) -> Message | None:
-        if delivery.target == STAGE:
-            raise Refused("NOT_SUPPORTED")
+    async def _prepare(self, delivery: Delivery) -> Outgoing:
         address = address_pb2.Address(addressee="4711-secret", lines=["4711-secret"], country_code="DE")
-        order = order_pb2.Order(order_id=delivery.event.record_id, ship_to=address)
-        return change_pb2.Change(key=f"{delivery.event.record_id} by {delivery.pinned_mapping}", order=order)
+        order = order_pb2.Order(order_id=delivery.event.record_id, ship_to=address, memo="hello")
+        change = change_pb2.Change(kind=change_pb2.KIND_ORDER, key=delivery.event.record_id, order=order)
+        return Outgoing(change, lambda receipt: None, creates=True)
 
     def key(self) -> str:
         self._keys += 1
@@ -224,7 +229,7 @@ async def test_a_page_token_opens_no_other_tenant_s_queue(desk: Desk) -> None:
 
 @pytest.mark.parametrize("last", ["ord_1", "-1", "9" * 30, "1; DROP TABLE delivery", "\u0661"])
 async def test_a_forged_page_token_is_refused(desk: Desk, last: str) -> None:
-    token = parse_page("acme", 1, "", "", {}).token(last)
+    token = parse_page("acme", 1, "", "", EXCEPTION_FILTER).token(last)
 
     with pytest.raises(Refused) as refused:
         await desk.listed(page_token=token)
@@ -262,16 +267,16 @@ async def test_a_replayed_write_outside_is_looked_up_first(desk: Desk) -> None:
 
 async def test_a_replay_carries_the_pinned_mapping(desk: Desk) -> None:
     item = await desk.park()
-    await desk.replay(item, pinned_mapping="netsuite.sales_order@1")
+    await desk.replay(item, pinned_mapping="memory.note@1")
 
     (held,) = await desk.relay.claim()
 
-    assert held.pinned_mapping == "netsuite.sales_order@1"
+    assert held.pinned_mapping == "memory.note@1"
 
 
 async def test_followers_go_on_after_a_replay_or_a_discard(desk: Desk) -> None:
     for act in (desk.replay, desk.discard):
-        item = await desk.park("CREDIT_HOLD", STAGE)
+        item = await desk.park("STOCK_SHORT", STAGE)
         row = await desk.world.delivery(sequence=1, subject=await subject_of(desk, item))
         await desk.world.change(str(row["subject"]).split("/")[1], act.__name__)
         assert await desk.relay.run_once() == 0
@@ -302,12 +307,13 @@ async def test_a_preview_changes_nothing_and_shows_nothing_sensitive(desk: Desk)
     item = await desk.park()
     before = await desk.world.delivery()
     request = pb.ReplayExceptionRequest(
-        exception_id=item, idempotency_key="k", validate_only=True, pinned_mapping="netsuite.sales_order@1"
+        exception_id=item, idempotency_key="k", validate_only=True, pinned_mapping="memory.note@1"
     )
 
     answer = await desk.servicer.ReplayException(request, CALL)
 
-    assert "by netsuite.sales_order@1" in answer.preview
+    assert answer.plan.mapping == "memory.note@1"
+    assert "hello" in answer.preview
     assert "4711" not in answer.preview
     assert answer.exception.state == PARKED
     assert await desk.world.delivery() == before

@@ -12,6 +12,7 @@ from libs.common.context import using
 from libs.common.durable.reads import Reads
 from libs.common.durable.tx import Kind, verify_audit
 from libs.common.errors import Refused
+from libs.common.filtering import Term
 from libs.common.testing.records import (
     NOTE,
     ChangeNote,
@@ -63,7 +64,7 @@ async def test_another_tenant_s_record_is_not_there(world: World) -> None:
 
     assert found == [None, None]
     assert await Reads(world.unit.store, NOTE).get("other", note_id) is None
-    assert [note.text for note in await Reads(world.unit.store, NOTE).page("other", {}, "", 10)] == ["theirs"]
+    assert [note.text for note in await Reads(world.unit.store, NOTE).page("other", (), "", 10)] == ["theirs"]
 
 
 async def test_another_tenant_s_record_is_not_there_even_in_the_same_commit(world: World) -> None:
@@ -281,7 +282,7 @@ async def test_pages_come_newest_first_and_miss_nothing(world: World) -> None:
 
     pages: list[list[str]] = []
     before = ""
-    while page := await reads.page("acme", {}, before, 3):
+    while page := await reads.page("acme", (), before, 3):
         pages.append([note.record_id for note in page])
         before = page[-1].record_id
 
@@ -295,6 +296,6 @@ async def test_pages_hold_only_what_is_asked_for(world: World) -> None:
     await world.write("a")
     await world.write("b")
 
-    page = await Reads(world.unit.store, NOTE).page("acme", {"text": "a"}, "", 10)
+    page = await Reads(world.unit.store, NOTE).page("acme", [Term("text", "=", ("a",))], "", 10)
 
     assert [note.text for note in page] == ["a"]

@@ -210,7 +210,7 @@ async def test_what_waits_behind_a_parked_delivery_is_put_off_and_due_again_with
     for number in range(3):
         await world.change(stuck, str(number))
     free = await world.write("1", STAGE)
-    target = Recorder(Refused("CREDIT_HOLD"))
+    target = Recorder(Refused("STOCK_SHORT"))
     relay = world.new_relay({STAGE: target}, policy=LanePolicy(concurrency_max=1))
     assert await relay.run_once() == 1
 

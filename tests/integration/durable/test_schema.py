@@ -12,6 +12,7 @@ from libs.common.durable import tables
 from libs.common.durable.claims import CLAIM, set_back
 from libs.common.durable.migrations import migrate
 from libs.common.durable.operations.queries import Operations
+from libs.common.durable.readings import DEPTHS, ROWS_MAX
 from libs.common.durable.store import schema_of
 from libs.common.ids import new_id
 from libs.common.listing import parse_page
@@ -122,6 +123,13 @@ async def test_a_claim_finds_what_is_due_by_its_partial_indexes(crowded: World) 
 
     assert {"delivery_due", "delivery_head"} <= indexes(nodes)
     assert "Seq Scan" not in scanned(nodes, "delivery") | scanned(nodes, "event")
+
+
+async def test_the_depths_that_metrics_tell_are_read_from_what_is_open_alone(crowded: World) -> None:
+    nodes = await plan_of(crowded, DEPTHS, ROWS_MAX)
+
+    assert indexes(nodes) <= {"delivery_due", "delivery_head", "delivery_parked"}
+    assert "Seq Scan" not in scanned(nodes, "delivery")
 
 
 async def test_a_claim_without_anything_due_looks_at_nothing(crowded: World) -> None:

@@ -41,6 +41,8 @@ class World:
         self.postgres = postgres
         self.service = service
         self.clock = FakeClock()
+        self.sealer = Sealer(None)
+        """Set it before anything is made, to keep originals."""
         self.woken: list[set[str]] = []
         """Targets that each commit has woken."""
         self._driver = driver
@@ -59,7 +61,14 @@ class World:
         """The unit of another process; `url` may lead through a `DatabaseLink`."""
         store = Store(url or self.postgres.url, self.service, pool_max=pool_max)
         self._stores.append(store)
-        return Unit(store, NoteTx, clock=self.clock, new_id=make_id, wake=self.woken.append)
+        return Unit(
+            store,
+            NoteTx,
+            clock=self.clock,
+            new_id=make_id,
+            wake=self.woken.append,
+            sealer=self.sealer,
+        )
 
     def new_relay(
         self,
@@ -75,7 +84,7 @@ class World:
             {name: Route(target, policy) for name, target in targets.items()},
             name="notes",
             clock=self.clock,
-            sealer=Sealer(None),
+            sealer=self.sealer,
             draw=lambda: 1.0,
         )
 

@@ -1,13 +1,15 @@
 """Each test has a database of its own, copied from one that the migrations have made once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from connectors.kit.port import Connector
 from libs.common.context import using
 from libs.common.durable.migrations import migrate
 from libs.common.ids import new_id
@@ -44,13 +46,16 @@ def model(postgres: Postgres) -> str:
     return MODEL
 
 
-@pytest_asyncio.fixture
-async def world(postgres: Postgres, model: str, tmp_path: Path) -> AsyncIterator[World]:
+@asynccontextmanager
+async def a_world(
+    postgres: Postgres, model: str, folder: Path, real: Mapping[str, Connector] | None = None
+) -> AsyncIterator[World]:
     """The services over a fresh copy; calls of the test are made by a process of the mesh for tenant acme."""
     database = new_id("db")
     await execute(postgres, f"CREATE DATABASE {database} TEMPLATE {model}")
     connection = {"host": str(postgres.folder), "user": "postgres", "database": database}
-    world = World(tmp_path, url_of(postgres, database), connection)
+    world = World(folder, url_of(postgres, database), connection)
+    world.real.update(real or {})
     try:
         await world.start()
         with using(world.machine.context("acme")):
@@ -58,3 +63,10 @@ async def world(postgres: Postgres, model: str, tmp_path: Path) -> AsyncIterator
     finally:
         await world.close()
         await execute(postgres, f"DROP DATABASE {database} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture
+async def world(postgres: Postgres, model: str, tmp_path: Path) -> AsyncIterator[World]:
+    """The services, with outside systems that say what a test lets them say."""
+    async with a_world(postgres, model, tmp_path) as world:
+        yield world

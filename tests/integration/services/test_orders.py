@@ -119,6 +119,34 @@ async def test_an_erp_that_refuses_holds_the_order_up_and_a_lost_reply_books_it_
     assert [change.key for change in world.erp.told_of(ORDER)] == [order_id]
 
 
+async def test_what_is_parked_on_the_way_to_the_erp_is_closed_once_the_erp_has_the_order(
+    world: World,
+) -> None:
+    """Somebody has keyed the order into the ERP by hand."""
+    order_id = await submitted(world)
+    world.erp.refuses += [Refused("ERP_REFUSED", "the period is closed")]
+    await world.run()
+    assert await world.states("order", f"connector:{ERP}") == {"PARKED": 1}
+
+    world.says(erp_progress("ne-9", order_id, change_pb2.ERP_ORDER_STATUS_ACCEPTED, minute=1))
+    await world.run()
+
+    order = await shown(world, order_id)
+    assert (order.state, order.HasField("standstill")) == (order_pb2.ORDER_STATE_ACCEPTED, False)
+    assert await world.states("order", f"connector:{ERP}") == {"DISCARDED": 1}
+    told = await world.rows("order", "SELECT new_value FROM audit WHERE subject LIKE 'deliveries/%'")
+    assert [row["new_value"] for row in told] == ["state=DISCARDED, because: SUPERSEDED"]
+    assert not world.erp.told_of(ORDER)
+
+
+async def test_an_order_cancelled_while_a_step_is_parked_leaves_nothing_in_the_queue(world: World) -> None:
+    order_id = await submitted(world)
+    await world.rows("order", "UPDATE delivery SET state = 'PARKED' WHERE target LIKE 'stage:%' RETURNING 1")
+    request = pb.CancelOrderRequest(order_id=order_id, idempotency_key="k2", reason="changed their mind")
+    await (await calls(world)).CancelOrder(request)
+    assert await world.states("order", "stage:validate") == {"DISCARDED": 1}
+
+
 async def test_an_order_cancelled_before_posting_never_reaches_the_erp(world: World) -> None:
     order_id = await submitted(world)
     request = pb.CancelOrderRequest(order_id=order_id, idempotency_key="k2", reason="changed their mind")

@@ -25,6 +25,7 @@ from connectors.kit.servicer import ConnectorServicer
 from libs.common.durable.core import App
 from libs.common.durable.ingest import Feed
 from libs.common.durable.store import schema_of
+from libs.common.durable.surroundings import Surroundings
 from libs.common.errors import OrdermeshError
 from libs.common.testing.clock import FakeClock
 from libs.common.testing.rpc import OneMachine
@@ -72,6 +73,11 @@ class OutsideSystem(Connector):
         if self.refuses:
             raise self.refuses.pop(0)
         self.told.append(change)
+        if change.fields:
+            return change_pb2.Receipt(external_id=change.external_id)
+        holders = self._holders.setdefault((change.kind, change.key), [])
+        if change.external_id and change.external_id not in holders:
+            holders.insert(0, change.external_id)
         return self._receipt(change.kind, change.key)
 
     async def find_by_key(self, kind: Kind.ValueType, key: str) -> change_pb2.Receipt | None:
@@ -108,6 +114,8 @@ class World:
         self.machine = OneMachine(folder)
         self.clock = FakeClock()
         self.systems = {name: OutsideSystem(name) for name in (ERP, SECOND_ERP, CRM)}
+        self.real: dict[str, Connector] = {}
+        """Connectors of simulators that stand in for some of `systems`; set them before `start`."""
         self.apps: dict[str, App[Any]] = {}
         self._folder = folder
         self._database_url = database_url
@@ -125,7 +133,7 @@ class World:
 
     async def start(self) -> None:
         register = connector_service_pb2_grpc.add_ConnectorServiceServicer_to_server
-        for name, system in self.systems.items():
+        for name, system in {**self.systems, **self.real}.items():
             serving = self.machine.serving((register, ConnectorServicer(system, lambda tenant: None)))
             self._addresses[name] = await self._open.enter_async_context(serving)
         for name in SERVICES:
@@ -141,14 +149,14 @@ class World:
             jwks_file=self.machine.settings.jwks_file,
             mesh_key_file=self.machine.settings.mesh_key_file,
             database_url=database_url or self._database_url,
-            topology_file=self._write_topology(),
+            topology_file=self.write_topology(),
             database_connections_max=4,
         )
-        built: App[Any] = app.build(settings, clock=self.clock)
+        built: App[Any] = app.build(settings, Surroundings(clock=self.clock))
         self._open.push_async_callback(built.close)
         return built
 
-    def _write_topology(self) -> Path:
+    def write_topology(self) -> Path:
         systems = {ERP: ("erp", '"acme", "globex"'), SECOND_ERP: ("erp", '"acme"'), CRM: ("crm", '"acme"')}
         known = [f'{name} = "{self._addresses[name]}"' for name in SERVICES if name in self._addresses]
         tables = ["[services]", *known]
@@ -204,6 +212,10 @@ class World:
         self.clock.advance(timedelta(seconds=seconds))
 
     # What callers see -----------------------------------------------------------------------------
+
+    def address(self, service: str) -> str:
+        """For a client of the test's own."""
+        return self._addresses[service]
 
     async def channel(self, service: str) -> grpc.aio.Channel:
         """Calls carry a token of the mesh, unless they bring one such as `world.machine.bearer`."""

@@ -1,13 +1,14 @@
 """The ports of the services' commands in memory. Open this file to test a use case without a database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
-from libs.common.aggregate import Aggregate, Link
+from libs.common.aggregate import Aggregate, Link, Ruled
 from libs.common.context import CallContext
 from libs.common.ids import NewId
+from libs.common.ownership import Ownership
 
 A = TypeVar("A", bound=Aggregate)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -28,11 +29,27 @@ def counted_ids() -> NewId:
 
 
 class Memory(Generic[A]):
-    """Records of one kind; keeps what was told, in order."""
+    """Records of one kind; keeps what was told, in order. `source`: who writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, ownership: Ownership | None = None, source: str = "mesh") -> None:
         self.records: dict[str, A] = {}
         self.told: list[str] = []
+        self.source = source
+        self.proposed: dict[str, str] = {}
+        """Open proposals: field to value."""
+        self.ruled: list[Ruled] = []
+        self._ownership = ownership
+
+    @property
+    def ownership(self) -> Ownership:
+        assert self._ownership is not None
+        return self._ownership
+
+    async def propose(self, record: A, field: str, value: str) -> None:
+        self.proposed[field] = value
+
+    async def withdraw(self, record: A, fields: Collection[str]) -> Mapping[str, tuple[str, str]]:
+        return {field: ("salesforce", self.proposed.pop(field)) for field in fields if field in self.proposed}
 
     @property
     def only(self) -> A:
@@ -51,7 +68,8 @@ class Memory(Generic[A]):
         assert record.version == (known.version if known else 0)
         self.told += record.pending
         sequence = record.sequence + len(record.pending)
-        stored = replace(record, version=record.version + 1, sequence=sequence, pending=())
+        self.ruled += record.ruled
+        stored = replace(record, version=record.version + 1, sequence=sequence, pending=(), ruled=())
         self.records[record.record_id] = stored
         return stored
 

@@ -51,6 +51,7 @@ _ACCOUNT = SObject.of(
         Field(name="Fax", type="phone", length=40),
         Field(name="Website", type="url"),
         Field(name="Industry", type="picklist"),
+        Field(name="Rating", type="picklist"),
         Field(name="AnnualRevenue", type="currency", scale=0),
         Field(name="NumberOfEmployees", type="int", precision=8),
         Field(name="Description", type="textarea", length=32000),

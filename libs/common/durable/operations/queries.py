@@ -7,8 +7,9 @@ import asyncpg
 
 from libs.common.durable.claims import event_from
 from libs.common.durable.model import StoredEvent
-from libs.common.durable.operations.commands import audit_subject
+from libs.common.durable.operations.trail import audit_subject
 from libs.common.durable.store import Store
+from libs.common.durable.tables import LISTED
 from libs.common.errors import Refused
 from libs.common.listing import Page
 
@@ -16,6 +17,7 @@ EVENTS_MAX = 1000
 DELIVERIES_MAX = 5000
 ATTEMPTS_MAX = 10_000
 AUDIT_MAX = 5000
+LINKS_MAX = 1000
 DELIVERY_DIGITS_MAX = 18
 EXCEPTION_FILTER = {
     "state": "state",
@@ -24,8 +26,10 @@ EXCEPTION_FILTER = {
     "owner": "owner",
     "subject": "subject",
     "assignee": "assignee",
+    "requested_act": "requested_act",
+    "requested_by": "requested_by",
 }
-DELIVERY_COLUMNS = "d.*, e.type, e.correlation_id"
+DELIVERY_COLUMNS = f"{LISTED}, e.type, e.correlation_id"
 Rows = list[asyncpg.Record]
 
 
@@ -81,7 +85,10 @@ class Operations:
     async def links(self, tenant: str, record_id: str) -> Rows:
         """Outside records that stand for one of ours."""
         return await self._store.fetch(
-            "SELECT * FROM link WHERE tenant = $1 AND record_id = $2 ORDER BY system", tenant, record_id
+            "SELECT * FROM link WHERE tenant = $1 AND record_id = $2 ORDER BY system LIMIT $3",
+            tenant,
+            record_id,
+            LINKS_MAX,
         )
 
     async def history(self, tenant: str, subject: str) -> Rows:
@@ -117,7 +124,7 @@ class Operations:
     async def delivery(self, tenant: str, delivery_id: int) -> asyncpg.Record:
         """Refused with NOT_FOUND, for another tenant's as well."""
         rows = await self._store.fetch(
-            f"SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN event e USING (event_id)"  # noqa: S608
+            f"SELECT {DELIVERY_COLUMNS}, d.edited_data FROM delivery d JOIN event e USING (event_id)"  # noqa: S608
             " WHERE d.tenant = $1 AND d.delivery_id = $2",
             tenant,
             delivery_id,
@@ -134,6 +141,20 @@ class Operations:
         if not rows:
             raise Refused("NOT_FOUND")
         return event_from(rows[0])
+
+    async def replay(self, tenant: str, replay_id: str) -> tuple[asyncpg.Record, Mapping[str, int]]:
+        """A bulk replay, and how many of its items are in each state. Refused with NOT_FOUND."""
+        rows = await self._store.fetch(
+            "SELECT * FROM replay WHERE tenant = $1 AND replay_id = $2", tenant, replay_id
+        )
+        if not rows:
+            raise Refused("NOT_FOUND")
+        counts = await self._store.fetch(
+            "SELECT state, count(*) AS items FROM delivery WHERE replay_id = $1 AND tenant = $2 GROUP BY state",
+            replay_id,
+            tenant,
+        )
+        return rows[0], {row["state"]: row["items"] for row in counts}
 
     async def queues(self, tenant: str) -> Rows:
         """Depth of each target, of what is open or parked."""

@@ -1,6 +1,6 @@
 """Rows of the durable core to messages. Open this file when an operator misses a field."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,13 +8,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ordermesh.common.v1 import error_reason_pb2
 from ordermesh.operations.v1 import operations_pb2, operations_service_pb2
 
-from libs.common.durable.operations.commands import Replayed
+from libs.common.differences import shown_to
+from libs.common.durable.operations.bulk import Replayed
+from libs.common.durable.operations.commands import four_eyes
 from libs.common.durable.operations.effects import Effect
+from libs.common.durable.operations.handling import Preview
 from libs.common.durable.operations.queries import Lineage
+from libs.common.durable.tables import OPEN_STATES
 from libs.common.errors import Refused
 
 Row = Mapping[str, Any]
-"""A database row; its columns are those of `schema/v1.sql`."""
+"""A database row; its columns are told in `schema/`."""
 
 
 def timestamp(moment: datetime | None) -> Timestamp | None:
@@ -29,6 +33,14 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
 def exception_id(service: str, delivery_id: int) -> str:
     """Id for `/v1/exceptions/{id}`; the service in front tells the gateway where it is."""
     return f"{service}.{delivery_id}"
+
+
+def parse_replay_id(service: str, text: str) -> str:
+    """Refused with NOT_FOUND for an id of another service."""
+    prefix, _, replay_id = text.partition(".")
+    if prefix != service:
+        raise Refused("NOT_FOUND")
+    return replay_id
 
 
 def parse_exception_id(service: str, text: str) -> int:
@@ -47,7 +59,9 @@ def owner_team(name: str) -> error_reason_pb2.OwnerTeam.ValueType:
     return error_reason_pb2.OwnerTeam.Value(f"OWNER_TEAM_{name.upper().replace('-', '_') or 'UNSPECIFIED'}")
 
 
-def render_delivery(service: str, row: Row) -> operations_pb2.Delivery:
+def render_delivery(service: str, row: Row, now: datetime | None = None) -> operations_pb2.Delivery:
+    """now: what the age is counted to; without it none is told."""
+    parked = row["state"] == "PARKED"
     return operations_pb2.Delivery(
         delivery_id=exception_id(service, row["delivery_id"]),
         event_id=row["event_id"],
@@ -67,6 +81,53 @@ def render_delivery(service: str, row: Row) -> operations_pb2.Delivery:
         correlation_id=row["correlation_id"],
         pointer=row["pointer"],
         park_time=timestamp(row["park_time"]),
+        age_seconds=_seconds_between(row["park_time"], now) if parked and now else 0,
+        four_eyes=parked and four_eyes(row),
+        approval=_approval(row) if parked and row["request_id"] else None,
+        edited_by=row["edited_by"],
+        pinned_mapping=row["pinned_mapping"],
+        replay_id=f"{service}.{row['replay_id']}" if row["replay_id"] else "",
+    )
+
+
+def _seconds_between(start: datetime | None, end: datetime) -> int:
+    return max(0, int((end - start).total_seconds())) if start is not None else 0
+
+
+def _approval(row: Row) -> operations_pb2.ApprovalRequest:
+    return operations_pb2.ApprovalRequest(
+        request_id=row["request_id"],
+        act=operations_pb2.ExceptionAct.Value(f"EXCEPTION_ACT_{row['requested_act'].upper()}"),
+        requested_by=row["requested_by"],
+        reason=row["requested_reason"],
+        expire_time=timestamp(row["request_expire_time"]),
+    )
+
+
+def render_preview(preview: Preview, roles: Collection[str]) -> operations_pb2.ReplayPreview:
+    refusal = preview.refusal
+    return operations_pb2.ReplayPreview(
+        differences=shown_to(roles, preview.differences),
+        base=preview.base,
+        mapping=preview.mapping,
+        refusal_reason=refusal.reason if refusal else "",
+        refusal_detail=refusal.detail if refusal else "",
+    )
+
+
+def render_replay(service: str, row: Row, counts: Mapping[str, int]) -> operations_pb2.Replay:
+    return operations_pb2.Replay(
+        replay_id=f"{service}.{row['replay_id']}",
+        requested_by=row["requested_by"],
+        reason=row["reason"],
+        items=row["items"],
+        waiting=sum(counts.get(state, 0) for state in OPEN_STATES),
+        delivered=counts.get("DELIVERED", 0),
+        parked=counts.get("PARKED", 0),
+        discarded=counts.get("DISCARDED", 0),
+        per_second=row["per_second"],
+        first_due_time=timestamp(row["first_due_time"]),
+        last_due_time=timestamp(row["last_due_time"]),
     )
 
 
@@ -138,16 +199,21 @@ def render_audit(row: Row) -> operations_pb2.AuditEntry:
     )
 
 
-def render_replayed(replayed: Replayed) -> operations_service_pb2.ReplayExceptionsResponse:
+def render_replayed(service: str, replayed: Replayed) -> operations_service_pb2.ReplayExceptionsResponse:
     return operations_service_pb2.ReplayExceptionsResponse(
-        replayed=replayed.count, last_due_time=timestamp(replayed.last_due_time)
+        replayed=replayed.count,
+        last_due_time=timestamp(replayed.last_due_time),
+        replay_ids=[f"{service}.{replayed.replay_id}"] if replayed.replay_id else [],
+        awaiting_approval=replayed.awaiting_approval,
     )
 
 
-def render_lineage(service: str, lineage: Lineage) -> operations_service_pb2.GetLineageResponse:
+def render_lineage(
+    service: str, lineage: Lineage, now: datetime
+) -> operations_service_pb2.GetLineageResponse:
     return operations_service_pb2.GetLineageResponse(
         events=[render_event_summary(row) for row in lineage.events],
-        deliveries=[render_delivery(service, row) for row in lineage.deliveries],
+        deliveries=[render_delivery(service, row, now) for row in lineage.deliveries],
         attempts=[render_attempt(service, row) for row in lineage.attempts],
         audit=[render_audit(row) for row in lineage.audit],
     )

@@ -6,6 +6,7 @@ multi-row statements.
 
 kind.py   how a kind of record is stored       view.py    what one command sees and wants
 audit.py  who changed what, hash-linked        group.py   one commit under way
+ahead.py  records that many commands will ask for, read at once
 """
 
 from libs.common.durable.tx.audit import audit_digest, verify_audit

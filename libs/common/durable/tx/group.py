@@ -1,8 +1,9 @@
 """One commit under way: what its commands have seen and want written. Open this file to follow a write to its row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 import asyncpg
@@ -10,8 +11,9 @@ import sqlalchemy as sa
 
 from libs.common.aggregate import Aggregate
 from libs.common.durable import tables
-from libs.common.durable.rows import Row, insert_rows, update_rows
-from libs.common.durable.tx.kind import STORED_APART, Kind
+from libs.common.durable.rows import Row, insert_rows, insert_together, update_rows
+from libs.common.durable.seal import Sealer
+from libs.common.durable.tx.kind import Kind
 from libs.common.ids import NewId
 
 
@@ -71,10 +73,13 @@ class Command(Protocol):
 class Group:
     """One commit under way."""
 
-    def __init__(self, driver: asyncpg.Connection, now: datetime, new_id: NewId) -> None:
+    def __init__(
+        self, driver: asyncpg.Connection, now: datetime, new_id: NewId, sealer: Sealer | None = None
+    ) -> None:
         self.driver = driver
         self.now = now
         self.new_id = new_id
+        self.sealer = sealer or Sealer(None)
         self.seen: dict[Key, Aggregate | None] = {}
         self.memory: dict[MemoryKey, object] = {}
         """What accepted commands know of rows that are not written yet and belong to no record."""
@@ -97,17 +102,39 @@ class Group:
         """A further row to insert, outside any command."""
         self._writes.inserts.setdefault(table, []).append(row)
 
+    def transitions(self) -> Iterator[tuple[str, Enum | None, Enum | None]]:
+        """Collection, state before and after of each record that is in another state now; a new one was in none."""
+        for key, (kind, before) in self._before.items():
+            was, now = getattr(before, "state", None), getattr(self.seen[key], "state", None)
+            if was is not now:
+                yield kind.collection, was, now
+
     async def flush(self) -> None:
         """Writes everything. Raises Lost when a key, version, sequence or link was taken meanwhile."""
-        await self._flush_keys()
-        await self._flush_records()
-        for table in (tables.EVENT, tables.DELIVERY, tables.AUDIT):
-            await insert_rows(self.driver, table, self._writes.inserts.pop(table, []))
-        for table, rows in self._writes.inserts.items():
-            await insert_rows(self.driver, table, rows)
+        made, changed = self._records()
+        inserts = self._writes.inserts
+        keys = sorted(inserts.pop(tables.IDEMPOTENCY, []), key=_key_of)
+        told = {table: inserts.pop(table, []) for table in (tables.EVENT, tables.DELIVERY, tables.AUDIT)}
+        if changed:
+            # Whoever changes the same record waits here for its row, not further down for an event's number.
+            await self._insert({tables.IDEMPOTENCY: keys, **made})
+            await self._update(changed)
+            await self._insert({**told, **inserts})
+        else:
+            await self._insert({tables.IDEMPOTENCY: keys, **made, **told, **inserts})
         await self._flush_deliveries(self._writes.updates.get(tables.DELIVERY, []))
         for table, rows in self._writes.upserts.items():
             await self._flush_upserts(table, rows)
+
+    async def _insert(self, rows: Mapping[sa.Table, Sequence[Row]]) -> None:
+        claimed = await insert_together(self.driver, rows, tables.IDEMPOTENCY)
+        if claimed != len(rows.get(tables.IDEMPOTENCY, ())):
+            raise Lost("an idempotency key was answered meanwhile")
+
+    async def _update(self, changed: Mapping[sa.Table, Sequence[Row]]) -> None:
+        for table, rows in changed.items():
+            if await update_rows(self.driver, table, rows, ("tenant", "record_id")) != len(rows):
+                raise Lost("a record was stored by somebody else meanwhile")
 
     async def _flush_deliveries(self, updates: Sequence[Row]) -> None:
         """What waited behind a delivery that has moved is due with it, or now when it is closed."""
@@ -118,19 +145,8 @@ class Group:
         if moved:
             await self.driver.execute(WAKE_FOLLOWERS, moved, self.now)
 
-    async def _flush_keys(self) -> None:
-        rows = sorted(
-            self._writes.inserts.pop(tables.IDEMPOTENCY, []),
-            key=lambda row: (str(row["tenant"]), str(row["method"]), str(row["key"])),
-        )
-        taken = await insert_rows(
-            self.driver, tables.IDEMPOTENCY, rows, "ON CONFLICT DO NOTHING RETURNING key"
-        )
-        if len(taken) != len(rows):
-            raise Lost("an idempotency key was answered meanwhile")
-
-    async def _flush_records(self) -> None:
-        """New records are inserted, known ones updated where nobody else has stored a version meanwhile."""
+    def _records(self) -> tuple[dict[sa.Table, list[Row]], dict[sa.Table, list[Row]]]:
+        """New records, and known ones to be updated where nobody else has stored a version meanwhile."""
         inserts: dict[sa.Table, list[Row]] = {}
         updates: dict[sa.Table, list[Row]] = {}
         for key in sorted(self._before):
@@ -144,17 +160,13 @@ class Group:
                 "audit_hash": after.audit_hash,
                 "update_time": after.update_time,
                 **kind.columns(after),
-                "record": kind.codec.dump_json(after, exclude=STORED_APART).decode(),
+                "record": kind.text(after),
             }
             if before is None:
                 inserts.setdefault(kind.table, []).append(row)
             else:
                 updates.setdefault(kind.table, []).append({**row, "was_version": before.version})
-        for table, rows in inserts.items():
-            await insert_rows(self.driver, table, rows)
-        for table, rows in updates.items():
-            if await update_rows(self.driver, table, rows, ("tenant", "record_id")) != len(rows):
-                raise Lost("a record was stored by somebody else meanwhile")
+        return inserts, updates
 
     async def _flush_upserts(self, table: sa.Table, rows: Sequence[Row]) -> None:
         columns = list(table.primary_key.columns.keys()) or ["tenant", "system", "kind", "external_id"]
@@ -168,6 +180,11 @@ class Group:
         written = await insert_rows(self.driver, table, [latest[key] for key in sorted(latest)], suffix)
         if table is tables.LINK and len(written) != len(latest):
             raise LinkTaken("an outside record is linked to another of ours")
+
+
+def _key_of(row: Row) -> tuple[str, str, str]:
+    """Order in which keys are claimed, the same for all: two groups never wait for each other."""
+    return str(row["tenant"]), str(row["method"]), str(row["key"])
 
 
 def _alike(updates: Sequence[Row]) -> Iterator[Sequence[Row]]:

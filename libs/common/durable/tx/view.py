@@ -1,20 +1,23 @@
 """What one command sees and wants written. Open this file to learn what a command may do to records."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Generic
+from typing import Any, Generic
 
 import asyncpg
 
-from libs.common.aggregate import Aggregate
-from libs.common.context import CallContext
+from libs.common.aggregate import Aggregate, revised
+from libs.common.conflicts import FIELDS
+from libs.common.context import MESH_ROLE, CallContext
 from libs.common.durable import tables
 from libs.common.durable.rows import Row
-from libs.common.durable.tx.audit import audit_digest, changes
+from libs.common.durable.tx import proposals
+from libs.common.durable.tx.audit import audit_digest, changes, rulings
 from libs.common.durable.tx.group import Group, Key, MemoryKey, Writes
 from libs.common.durable.tx.kind import A, Kind
+from libs.common.errors import Refused
 from libs.common.ids import NewId
+from libs.common.ownership import MESH, Ownership, check_registered, check_stored
 
 
 class Tx:
@@ -33,6 +36,8 @@ class Tx:
         self.targets: set[str] = set()
         """Targets to wake once this is committed."""
         self.writes = Writes()
+        self.kinds: dict[str, Kind[Any]] = {}
+        """The kinds this service's transactions know, by collection."""
 
     @property
     def driver(self) -> asyncpg.Connection:
@@ -57,8 +62,7 @@ class Tx:
     async def get_by_link(self, kind: Kind[A], system: str, external_id: str) -> A | None:
         """The record linked to an outside one."""
         for record in self._in_sight(kind):
-            link = record.link_of(system)
-            if link and link.external_id == external_id:
+            if any((link.system, link.external_id) == (system, external_id) for link in record.all_links):
                 return record
         record_id = await self.driver.fetchval(
             "SELECT record_id FROM link WHERE tenant = $1 AND system = $2 AND kind = $3 AND external_id = $4",
@@ -86,13 +90,36 @@ class Tx:
         before = await self.get(kind, record.record_id) if record.version or key in self.changed else None
         assert record.version == (before.version if before else 0), "the copy was changed from an older one"
         found = self.changed[key][1] if key in self.changed else before
-        record = replace(record, version=record.version + 1, update_time=self.now)
-        numbered = replace(record, sequence=record.sequence + len(record.pending), pending=())
+        altered = changes(kind, before, record)
+        self._check_owners(kind, before, [name for name, _, _ in altered])
+        audited = [*((*change, "") for change in altered), *rulings(kind, record)]
+        numbered = revised(
+            record,
+            version=record.version + 1,
+            update_time=self.now,
+            sequence=record.sequence + len(record.pending),
+            pending=(),
+            ruled=(),
+            audit_hash=self._audit(kind, record, audited, before.audit_hash if before else b""),
+        )
         self._tell(kind, record, numbered)
-        numbered = replace(numbered, audit_hash=self._audit(kind, before, numbered))
         self._link(kind, before, numbered)
         self.changed[key] = (kind, found, numbered)  # type: ignore[assignment]
         return numbered
+
+    def source(self, kind: Kind[A]) -> str:
+        """`erp`, `crm` or `mesh`: who writes."""
+        return kind.source_of(self.context.system)
+
+    def _check_owners(self, kind: Kind[A], before: A | None, names: Sequence[str]) -> None:
+        """Refused with OWNERSHIP_VIOLATION. Our own steps write down what others have said, whoever owns it."""
+        source = self.source(kind)
+        if kind.ownership is None or (source == MESH and MESH_ROLE in self.context.roles):
+            return
+        if before is None:
+            check_registered(kind.ownership, source)
+        else:
+            check_stored(kind.ownership, [FIELDS.get(name, name) for name in names], source)
 
     def _tell(self, kind: Kind[A], record: A, stored: A) -> None:
         deaf = "" if kind.tells_cause else f"connector:{self.context.system}"
@@ -103,7 +130,7 @@ class Tx:
                 kind.subject(record.record_id),
                 record.sequence + offset,
                 data,
-                [target for target in kind.targets(name, stored) if target != deaf],
+                [t for t in kind.targets(name, stored) if t != deaf or name in kind.answers],
                 correlation_id=record.correlation_id,
                 traceparent=record.traceparent,
             )
@@ -152,14 +179,17 @@ class Tx:
             self.targets.add(target)
         return event_id
 
-    def _audit(self, kind: Kind[A], before: A | None, after: A) -> bytes:
-        chain = before.audit_hash if before else b""
-        for name, old, new in changes(kind, before, after):
-            chain = self.add_audit(kind.subject(after.record_id), name, old, new, chain)
+    def _audit(
+        self, kind: Kind[A], record: A, entries: Sequence[tuple[str, str, str, str]], chain: bytes
+    ) -> bytes:
+        for name, old, new, rule in entries:
+            chain = self.add_audit(kind.subject(record.record_id), name, old, new, chain, rule=rule)
         return chain
 
-    def add_audit(self, subject: str, name: str, old: str, new: str, chain: bytes) -> bytes:
-        """One audit row after the row whose hash is `chain`; its hash."""
+    def add_audit(
+        self, subject: str, name: str, old: str, new: str, chain: bytes, *, rule: str = ""
+    ) -> bytes:
+        """One audit row after the row whose hash is `chain`; its hash. `rule`: where it is not the command."""
         row = {
             "tenant": self.context.tenant,
             "subject": subject,
@@ -168,7 +198,7 @@ class Tx:
             "new_value": new,
             "source_system": self.context.system,
             "actor": self.context.actor,
-            "rule": self.rule,
+            "rule": rule or self.rule,
             "correlation_id": self.context.correlation_id,
             "occurred_time": self.now,
         }
@@ -177,8 +207,8 @@ class Tx:
         return digest
 
     def _link(self, kind: Kind[A], before: A | None, after: A) -> None:
-        known = set(before.links) if before else set()
-        for link in after.links:
+        known = set(before.all_links) if before else set()
+        for link in after.all_links:
             if link in known:
                 continue
             self.writes.upserts.setdefault(tables.LINK, []).append(
@@ -208,6 +238,7 @@ class Records(Generic[A]):
     def __init__(self, tx: Tx, kind: Kind[A]) -> None:
         self._tx = tx
         self._kind = kind
+        tx.kinds[kind.collection] = kind
 
     async def get(self, record_id: str) -> A | None:
         """The record of the caller's tenant, or None."""
@@ -220,3 +251,39 @@ class Records(Generic[A]):
     async def put(self, record: A) -> A:
         """Stores the record with its events; the record as stored."""
         return await self._tx.put(self._kind, record)
+
+    # What is not the source's to write: the port of `libs.common.conflicts` --------------------------
+
+    @property
+    def ownership(self) -> Ownership:
+        """Who may change what of these records."""
+        assert self._kind.ownership is not None, f"{self._kind.collection} have no ownership"
+        return self._kind.ownership
+
+    @property
+    def source(self) -> str:
+        """`erp`, `crm` or `mesh`: who writes."""
+        return self._tx.source(self._kind)
+
+    async def propose(self, record: A, field: str, value: str) -> None:
+        """Keeps a value for a steward, in place of an earlier proposal of the field."""
+        proposal = proposals.Proposal(
+            subject=self._kind.subject(record.record_id),
+            field=field,
+            value=value,
+            source_system=self._tx.context.system,
+            owner_system=self._owner_system(record, field),
+        )
+        await proposals.propose(self._tx, proposal)
+
+    def _owner_system(self, record: A, field: str) -> str:
+        """The oldest link into a system of the field's owner."""
+        owner = self.ownership.fields[field].owner
+        systems = [link.system for link in record.links if self._kind.source_of(link.system) == owner]
+        if not systems:
+            raise Refused("REFERENCE_UNKNOWN", f"no {owner.upper()} has the record yet")
+        return systems[0]
+
+    async def withdraw(self, record: A, fields: Collection[str]) -> Mapping[str, tuple[str, str]]:
+        """Closes open proposals of the fields; field → system and value of each."""
+        return await proposals.withdraw(self._tx, self._kind.subject(record.record_id), fields)

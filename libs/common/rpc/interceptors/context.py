@@ -13,14 +13,21 @@ TRACEPARENT_KEY = "traceparent"
 
 def context_in(metadata: Mapping[str, str]) -> CallContext:
     """What the metadata says, without anything that only a verified token may say."""
+    return unidentified(
+        metadata.get(CORRELATION_KEY, ""),
+        metadata.get(CAUSATION_KEY, ""),
+        current_traceparent() or metadata.get(TRACEPARENT_KEY, ""),
+    )
+
+
+def unidentified(correlation_id: str, causation_id: str, traceparent: str) -> CallContext:
+    """The context of a caller of whom nothing is verified yet."""
     return CallContext(
         tenant="",
         system="",
         actor="",
         roles=frozenset(),
-        correlation_id=accepted_id(metadata.get(CORRELATION_KEY, "")) or new_id("cor"),
-        causation_id=accepted_id(metadata.get(CAUSATION_KEY, "")),
-        traceparent=current_traceparent()
-        or accepted_traceparent(metadata.get(TRACEPARENT_KEY, ""))
-        or new_traceparent(),
+        correlation_id=accepted_id(correlation_id) or new_id("cor"),
+        causation_id=accepted_id(causation_id),
+        traceparent=accepted_traceparent(traceparent) or new_traceparent(),
     )

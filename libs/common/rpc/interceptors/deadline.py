@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import cast
 
-from libs.common.errors import NotDone, OutcomeUnknown
+from libs.common.errors import NotDone
+from libs.common.reach import Reach, kind_after
 from libs.common.rpc.call import Call
 
 ends_at: ContextVar[float] = ContextVar("ends_at")
@@ -45,5 +46,5 @@ async def within(call: Call) -> AsyncIterator[None]:
     except TimeoutError as error:
         if not limit.expired():
             raise
-        kind = OutcomeUnknown if call.method.effect else NotDone
+        kind = kind_after(Reach.SENT, effect=call.method.effect)
         raise kind("DEADLINE_EXCEEDED", "the answer was not ready in time") from error

@@ -8,6 +8,8 @@ import grpc
 import structlog
 
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused
+from libs.common.metrics import RPC_REFUSED
+from libs.common.reach import Reach, after
 from libs.common.rpc.call import Call
 from libs.common.rpc.contract import Method
 from libs.common.rpc.interceptors.context import CORRELATION_KEY
@@ -51,25 +53,30 @@ def as_ours(error: Exception, method: Method) -> OrdermeshError:
         return NotDone("STORE_UNAVAILABLE")
     if names & CONNECTION_LOST:
         lost = "the database's answer was lost"
-        return (
-            OutcomeUnknown("OUTCOME_UNKNOWN", lost) if method.effect else NotDone("STORE_UNAVAILABLE", lost)
-        )
+        return after(Reach.SENT, effect=method.effect, detail=lost, not_done="STORE_UNAVAILABLE")
     kind = OutcomeUnknown if method.effect else Refused
     return kind("INTERNAL", "a fault of ours; its details are in the log under the correlation id")
 
 
-async def answer_with(error: Exception, call: Call) -> NoReturn:
-    """Ends the call with the error's status; raises gRPC's AbortError."""
-    ours = as_ours(error, call.method)
+def told_as(error: Exception, method: Method) -> OrdermeshError:
+    """`as_ours`, with a line in the log: whoever gets the answer may ask what lies behind it."""
+    ours = as_ours(error, method)
+    RPC_REFUSED.at(method.path[1:], ours.reason).inc()
     if ours.reason == "INTERNAL":
-        LOG.error("call crashed", method=call.method.path, error=error, exc_info=error)
+        LOG.error("call crashed", method=method.path, error=error, exc_info=error)
     elif ours.policy.failure_class == "technical":
         LOG.warning(
-            "call failed", method=call.method.path, error=ours, cause=type(error.__cause__ or error).__name__
+            "call failed", method=method.path, error=ours, cause=type(error.__cause__ or error).__name__
         )
     else:
-        LOG.info("call refused", method=call.method.path, error=ours)
-    status = status_of(ours)
+        LOG.info("call refused", method=method.path, error=ours)
+    return ours
+
+
+async def answer_with(error: Exception, call: Call) -> NoReturn:
+    """Ends the call with the error's status; raises gRPC's AbortError."""
+    status = status_of(told_as(error, call.method))
+    call.timing.code = CODES[status.code].name
     trailing = (
         (CORRELATION_KEY, call.context.correlation_id),
         NO_RETRY,

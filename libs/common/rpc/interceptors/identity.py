@@ -4,6 +4,7 @@ from libs.common.context import CallContext, current
 from libs.common.errors import Refused
 from libs.common.identity import Verifier, bearer_token
 from libs.common.rpc.call import Call
+from libs.common.rpc.contract import Method
 
 AUTHORIZATION_KEY = "authorization"
 
@@ -16,9 +17,14 @@ class Admission:
 
     def __call__(self, call: Call) -> None:
         """Refused UNAUTHENTICATED, PERMISSION_DENIED."""
-        identity = self._verifier.verify(bearer_token(call.metadata.get(AUTHORIZATION_KEY, "")))
-        known = call.context
-        call.context = CallContext(
+        call.context = self.identified(call.metadata.get(AUTHORIZATION_KEY, ""), call.context)
+        current.set(call.context)
+        self.refuse_stranger(call.context, call.method)
+
+    def identified(self, authorization: str, known: CallContext) -> CallContext:
+        """The context with what only a verified token may say. Refused UNAUTHENTICATED."""
+        identity = self._verifier.verify(bearer_token(authorization))
+        return CallContext(
             tenant=identity.tenant,
             system=identity.system,
             actor=identity.subject,
@@ -27,6 +33,8 @@ class Admission:
             causation_id=known.causation_id,
             traceparent=known.traceparent,
         )
-        current.set(call.context)
-        if call.method.roles.isdisjoint(identity.roles):
-            raise Refused("PERMISSION_DENIED", f"{call.method.path} is not open to the roles of this token")
+
+    def refuse_stranger(self, context: CallContext, method: Method) -> None:
+        """Refused PERMISSION_DENIED unless one of the caller's roles may call the method."""
+        if method.roles.isdisjoint(context.roles):
+            raise Refused("PERMISSION_DENIED", f"{method.path} is not open to the roles of this token")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from connectors.kit.http import Answer, Call
-from connectors.netsuite.errors import RULES, error_of, error_of_token, retry_after
+from connectors.netsuite.errors import RULES, error_of, error_of_token
 from connectors.netsuite.mapping.order import field_of
 from libs.common.errors import POLICIES, NotDone, OrdermeshError, OutcomeUnknown, Refused
 
@@ -175,26 +175,6 @@ def test_a_body_in_any_shape_is_sorted_by_its_status(content: bytes) -> None:
 
 
 NOW = "Wed, 21 Oct 2026 07:28:00 GMT"
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("7", 7),
-        (" 0 ", 0),
-        ("999999999999", 604_800),
-        ("Wed, 21 Oct 2026 07:28:30 GMT", 30),
-        ("Wed, 21 Oct 2026 07:27:30 GMT", None),
-        ("soon", None),
-        ("-1", None),
-        ("1.5", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_retry_after_is_read_in_every_form(value: str | None, seconds: int | None) -> None:
-    expected = None if seconds is None else timedelta(seconds=seconds)
-    assert retry_after(value, NOW) == expected
 
 
 def test_throttling_carries_the_time_to_wait() -> None:

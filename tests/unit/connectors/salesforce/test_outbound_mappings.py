@@ -175,12 +175,28 @@ def test_linked_customer_is_known_by_its_id_and_given_the_key() -> None:
     assert (writing.target.record_id, writing.fields["ERP_Key__c"]) == ("001Sm0000000001IAA", "C-1")
 
 
+def test_a_change_that_names_fields_writes_these_and_nothing_else() -> None:
+    change = change_pb2.Change(
+        kind=change_pb2.KIND_CUSTOMER,
+        key="C-1",
+        external_id="001Sm0000000001IAA",
+        customer=customer_pb2.Customer(name="Acme", segment="Mining"),
+        fields=["segment", "engagement"],
+    )
+    writing = customer.writing_from_customer(change, multicurrency=True)
+    assert (writing.fields, writing.creating) == ({"Industry": "Mining", "Rating": None}, {})
+    change.fields.append("account_owner")
+    with pytest.raises(Refused, match="NOT_SUPPORTED"):
+        customer.writing_from_customer(change, multicurrency=True)
+
+
 def test_account_read_back_says_only_what_the_sales_side_knows() -> None:
     found = customer.customer_from_account(
         {
             "Name": "Acme",
             "ERP_Key__c": "C-1",
             "Industry": "Mining",
+            "Rating": "Hot",
             "Owner": {"Name": "Ada"},
             "BillingStreet": "1 Main St",
             "BillingCountry": "DE",
@@ -188,6 +204,7 @@ def test_account_read_back_says_only_what_the_sales_side_knows() -> None:
         }
     )
     assert (found.number, found.segment, found.account_owner) == ("C-1", "Mining", "Ada")
+    assert found.engagement == "Hot"
     assert found.bill_to == address_pb2.Address(lines=["1 Main St"], country_code="DE")
     assert not found.HasField("ship_to")
     assert found.payment_terms == ""
@@ -219,3 +236,9 @@ def test_unit_is_mapped_or_told_apart(word: str, code: str | None) -> None:
 def test_texts_are_joined_whole_or_left_out() -> None:
     assert values.joined(["a", "", "b", "a"], 10) == "a, b"
     assert values.joined(["abc", "def"], 7) == "abc"
+
+
+@pytest.mark.parametrize(("key", "told"), [("", "DE815"), ("C-1", "")])
+def test_only_an_account_without_the_erp_s_number_tells_its_tax_number(key: str, told: str) -> None:
+    found = customer.customer_from_account({"Name": "Acme", "ERP_Key__c": key, "ERP_Tax_Number__c": "DE815"})
+    assert found.tax_id == told

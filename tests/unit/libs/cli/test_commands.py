@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from libs.cli.__main__ import build
 from libs.cli.api import Api, Problem, Unreachable, problem_in
-from libs.cli.exceptions import exception_table
+from libs.cli.exceptions.tables import exception_table
 from libs.cli.instance import DataDir, ProcessRecord, RunRecord
 from libs.cli.keys import make_keys
-from libs.cli.status import process_rows
+from libs.cli.status import metrics_table, process_rows
 
 Handler = Callable[[httpx.Request], httpx.Response]
 
@@ -96,6 +96,16 @@ def test_a_process_whose_pid_is_gone_says_so() -> None:
         ("order", "gone", str(2**22 + 1)),
         ("gateway", "waiting", "-"),
     ]
+
+
+def test_status_says_where_each_process_tells_its_metrics() -> None:
+    told = ProcessRecord("order", "service", "ready", 7, "127.0.0.1:1", 0, (), "", "127.0.0.1:9")
+    silent = ProcessRecord("postgres", "store", "ready", 8, "127.0.0.1:2", 0, (), "")
+    record = RunRecord(pid=1, base_url="http://127.0.0.1:3", processes=(told, silent))
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(metrics_table(record))
+    assert "http://127.0.0.1:9/metrics" in capture.get() and "postgres" not in capture.get()
 
 
 def test_an_exception_is_shown_with_class_and_owner() -> None:

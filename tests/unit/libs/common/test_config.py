@@ -34,11 +34,11 @@ def test_a_process_starts_with_no_environment_at_all() -> None:
 def test_a_derived_class_has_its_own_prefix_and_keeps_the_common_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("ORDERMESH_LISTEN", "0.0.0.0:5201")
+    monkeypatch.setenv("ORDERMESH_LISTEN", "127.0.0.2:5201")
     monkeypatch.setenv("ORDERMESH_NETSUITE_BASE_URL", "http://127.0.0.1:5301")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
     settings = load_settings(NetsuiteSettings)
-    assert settings.listen == "0.0.0.0:5201"
+    assert settings.listen == "127.0.0.2:5201"
     assert settings.base_url == "http://127.0.0.1:5301"
     assert settings.otlp_endpoint == "http://collector:4318"
 
@@ -86,3 +86,16 @@ def test_a_mounted_secret_loses_the_newline_editors_add(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_text("s3cret\n")
     assert read_secret(path) == "s3cret"
+
+
+@pytest.mark.parametrize("said", ["", "true"])
+def test_metrics_beyond_this_machine_are_plain_text_only_where_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setenv("ORDERMESH_METRICS_LISTEN", "[::]:9464")
+    if said:
+        monkeypatch.setenv("ORDERMESH_METRICS_PLAIN_TEXT", said)
+        assert load_settings(ProcessSettings).metrics_listen == "[::]:9464"
+        return
+    with pytest.raises(SystemExit, match="ORDERMESH_METRICS_LISTEN"):
+        load_settings(ProcessSettings)

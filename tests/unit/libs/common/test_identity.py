@@ -2,8 +2,11 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from joserfc import jwk, jwt
@@ -12,6 +15,7 @@ from libs.common.config import ProcessSettings
 from libs.common.errors import Refused
 from libs.common.identity import MeshSigner, Verifier, bearer_token, mint, new_keys
 from libs.common.identity import verifier as verifier_module
+from libs.common.identity.remote import key_url
 from libs.common.testing.clock import FakeClock
 
 Claims = dict[str, object]
@@ -279,3 +283,116 @@ def test_only_a_bearer_header_is_taken(header: str) -> None:
 
 def test_the_scheme_s_case_does_not_matter() -> None:
     assert bearer_token("bEARER abc") == "abc"
+
+
+class Publisher:
+    """An issuer that publishes its keys on a port of this machine."""
+
+    def __init__(self) -> None:
+        self.status, self.text, self.asked = 200, '{"keys": []}', 0
+        publisher = self
+
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                publisher.asked += 1
+                self.send_response(publisher.status)
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+                self.wfile.write(publisher.text.encode())
+
+            def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/keys"
+        Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def publish(self, *keys: jwk.Key) -> None:
+        self.text = json.dumps({"keys": [key.as_dict(private=False) for key in keys]})
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    publisher = Publisher()
+    yield publisher
+    key_url(publisher.url).end()
+    key_url.cache_clear()
+    publisher.close()
+
+
+def new_key() -> jwk.Key:
+    return jwk.OKPKey.generate_key("Ed25519", auto_kid=True)
+
+
+def test_keys_under_a_url_count_and_are_rotated_without_a_restart(
+    issuer: Issuer, clock: FakeClock, publisher: Publisher
+) -> None:
+    old, new = new_key(), new_key()
+    publisher.publish(old)
+    verifier = Verifier(issuer.settings.model_copy(update={"jwks_urls": publisher.url}), clock)
+    token = issuer.token_by(old)
+    assert verifier.verify(token).tenant == "acme"
+    assert verifier.verify(issuer.token()).tenant == "acme", "the keys of the file count beside them"
+    publisher.publish(new)
+    assert "not known" in refusal(verifier, issuer.token_by(new))
+    key_url(publisher.url).read()
+    assert verifier.verify(issuer.token_by(new)).tenant == "acme"
+    assert "not known" in refusal(verifier, token)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(500, ""), (302, ""), (200, "{"), (200, "[]"), (200, '{"keys": [' + " " * 300_000 + "]}")],
+    ids=["broken", "elsewhere", "no JSON", "no keys", "too long"],
+)
+def test_a_url_that_fails_leaves_the_last_keys_in_use(
+    issuer: Issuer, clock: FakeClock, publisher: Publisher, status: int, text: str
+) -> None:
+    key = new_key()
+    publisher.publish(key)
+    verifier = Verifier(issuer.settings.model_copy(update={"jwks_urls": publisher.url}), clock)
+    publisher.status, publisher.text = status, text
+    key_url(publisher.url).read()
+    assert verifier.verify(issuer.token_by(key)).tenant == "acme"
+
+
+def test_an_outside_issuer_cannot_make_a_process_of_the_mesh(
+    issuer: Issuer, clock: FakeClock, publisher: Publisher
+) -> None:
+    key = new_key()
+    publisher.publish(key)
+    verifier = Verifier(issuer.settings.model_copy(update={"jwks_urls": publisher.url}), clock)
+    claims = issuer.claims(roles=["mesh", "auditor"])
+    assert verifier.verify(issuer.signed(claims, key, "EdDSA", key.kid)).roles == {"auditor"}
+    assert "mesh" in verifier.verify(issuer.token(roles=["mesh"])).roles
+
+
+@pytest.mark.parametrize("header", ["jku", "x5u"])
+def test_a_token_cannot_say_where_its_key_is_to_be_fetched(
+    issuer: Issuer, verifier: Verifier, publisher: Publisher, header: str
+) -> None:
+    stranger = new_key()
+    publisher.publish(stranger)
+    headers = {"alg": "EdDSA", "kid": stranger.kid, header: publisher.url}
+    token = jwt.encode(headers, issuer.claims(), stranger, algorithms=["EdDSA"])
+    assert "not known" in refusal(verifier, token)
+    assert publisher.asked == 0
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        "http://issuer.example/keys",
+        "https://user:secret@issuer.example/keys",
+        "file:///etc/passwd",
+        "http://127.0.0.1.example/keys",
+        "https://a.example/keys,ftp://b.example",
+    ],
+)
+def test_keys_are_read_from_safe_places_only(urls: str) -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        ProcessSettings(jwks_urls=urls)

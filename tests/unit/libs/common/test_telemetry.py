@@ -82,6 +82,46 @@ def test_an_open_span_comes_before_a_stored_context() -> None:
         assert telemetry.current_traceparent() == outer
 
 
+def test_where_nothing_is_recorded_a_fresh_trace_says_so() -> None:
+    assert telemetry.new_traceparent().endswith("-00")
+
+
+@pytest.mark.parametrize(("ratio", "flags"), [(1.0, "01"), (0.0, "00")])
+def test_whether_a_fresh_trace_is_recorded_is_decided_when_it_begins(ratio: float, flags: str) -> None:
+    with collecting() as collector:
+        settings = ProcessSettings(otlp_endpoint=collector.endpoint, sample_ratio=ratio)
+        telemetry.configure_telemetry(settings, "test")
+        try:
+            assert telemetry.new_traceparent().endswith(f"-{flags}")
+        finally:
+            telemetry.stop_telemetry()
+
+
+def test_each_call_of_a_batch_goes_on_in_the_trace_of_its_caller(recording: Collector) -> None:
+    traces = [f"00-{digit * 32}-{'b' * 16}-01" for digit in "acd"]
+    traces.insert(1, UNSAMPLED)
+
+    with telemetry.spans_of_batch("orders/Submit", traces) as going_on:
+        kept = list(going_on)
+
+    assert [telemetry.ids_in(trace)[0] for trace in kept] == [telemetry.ids_in(trace)[0] for trace in traces]
+    assert kept[1] == UNSAMPLED
+    assert len({telemetry.ids_in(trace)[1] for trace in kept}) == 4
+    telemetry.stop_telemetry()
+    sent = b"".join(recording.bodies)
+    assert b"orders/Submit, together" in sent
+    for trace in (kept[0], *kept[2:]):
+        span_id = bytes.fromhex(telemetry.ids_in(trace)[1])
+        assert sent.count(span_id) >= 2  # once as a span, once as a link of the batch
+
+
+@pytest.mark.usefixtures("recording")
+def test_of_a_batch_without_recorded_traces_nothing_is_made() -> None:
+    with telemetry.spans_of_batch("orders/Submit", [UNSAMPLED, ""]) as going_on:
+        assert list(going_on) == [UNSAMPLED, ""]
+    telemetry.stop_telemetry()
+
+
 def test_a_fresh_context_is_a_valid_one() -> None:
     fresh = telemetry.new_traceparent()
     assert telemetry.accepted_traceparent(fresh) == fresh

@@ -51,7 +51,7 @@ def test_a_change_by_the_erp_keeps_what_the_crm_said() -> None:
     ("fields", "told"),
     [
         (CrmFields(account_owner="", segment=""), CustomerEvent.LINKED),
-        (CrmFields(account_owner="Ada", segment=""), CustomerEvent.CHANGED),
+        (CrmFields(account_owner="Ada", segment=""), CustomerEvent.SALES_CHANGED),
     ],
 )
 def test_a_new_link_alone_is_a_link_and_with_news_a_change(fields: CrmFields, told: CustomerEvent) -> None:

@@ -4,14 +4,16 @@ from decimal import Decimal
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from ordermesh.common.v1 import address_pb2
+from ordermesh.common.v1 import address_pb2, proposal_pb2
 from ordermesh.customer.v1 import customer_events_pb2, customer_pb2
 from ordermesh.customer.v1 import customer_service_pb2 as pb
 
+from libs.common import conflicts
 from libs.common.address import Address
 from libs.common.aggregate import Link
 from libs.common.errors import Refused
 from libs.common.money import Money
+from libs.common.ownership import Policy
 from services.customer import wire
 from services.customer.domain import CrmFields, Customer, CustomerEvent, State
 from services.customer.reactions import HEARS, targets
@@ -91,7 +93,46 @@ def test_a_customer_without_number_or_state_is_refused(
 def test_the_crm_says_what_it_owns_and_which_number_it_means() -> None:
     command = wire.parse_crm_change(crm_customer("001", owner="Ada"))
     assert command.number == "C-100"
-    assert command.fields == CrmFields(account_owner="Ada", segment="")
+    assert command.fields == CrmFields(account_owner="Ada", segment="", engagement="")
+    assert command.others["name"] == "as the CRM spells it"
+
+
+def test_all_that_is_not_refused_at_once_can_be_ruled_on() -> None:
+    open_to_others = {
+        rule.field
+        for rule in wire.OWNERSHIP.fields.values()
+        if rule.owner == "erp" and rule.policy is not Policy.REFUSE
+    }
+    assert set(wire.parse_crm_change(crm_customer("001")).others) == open_to_others
+    held = a_customer()
+    assert all(conflicts.held(held, name) in ("", None) for name in open_to_others)
+
+
+def test_a_crm_s_word_on_every_other_field_of_the_erp_is_heard_too() -> None:
+    change = crm_customer("001")
+    stated = customer_pb2.Customer(
+        legal_name="L",
+        tax_id="T",
+        duns="123456789",
+        state=customer_pb2.CUSTOMER_STATE_INACTIVE,
+        payment_terms="N",
+        credit_limit=usd("1"),
+        credit_used=usd("2"),
+        credit_hold=True,
+        price_level="P",
+        legal_entity="E",
+    )
+    change.customer.MergeFrom(stated)
+    others = wire.parse_crm_change(change).others
+    owned = {rule.field for rule in wire.OWNERSHIP.fields.values() if rule.owner == "erp"}
+    assert owned - set(others) == {"number", "parent_customer_id"}, "the key, and what no domain keeps"
+    assert all(hasattr(a_customer(), conflicts.ATTRIBUTES.get(name, name)) for name in others)
+
+
+def test_an_accepted_value_goes_to_the_owner_alone() -> None:
+    proposed = proposal_pb2.ChangeProposed(subject="customers/cus_1", field="phone", value="+49 1")
+    change = wire.render_proposed(a_customer(), "110", proposed)
+    assert (list(change.fields), change.customer.phone, change.external_id) == (["phone"], "+49 1", "110")
 
 
 @pytest.mark.parametrize(
@@ -113,13 +154,11 @@ def test_an_update_takes_the_mask_or_else_what_is_present(
 @pytest.mark.parametrize(
     ("request_", "field", "owner"),
     [
-        (an_update("name"), "customer.name", "erp"),
-        (an_update("segment", number="X"), "customer.number", "erp"),
         (an_update(etag="mine"), "customer.etag", "mesh"),
         (an_update("customer_id"), "customer.customer_id", "mesh"),
     ],
 )
-def test_an_update_of_somebody_else_s_field_is_refused(
+def test_an_update_of_what_ordermesh_sets_is_refused(
     request_: pb.UpdateCustomerRequest, field: str, owner: str
 ) -> None:
     with pytest.raises(Refused) as refused:
@@ -150,16 +189,23 @@ def a_customer() -> Customer:
 def test_every_event_holds_the_customer_and_has_somebody_who_hears_of_it() -> None:
     for event in CustomerEvent:
         name, data = wire.render_event(event, a_customer())
-        assert name == f"ordermesh.customer.v1.{event}"
-        told: customer_events_pb2.CustomerChanged = getattr(customer_events_pb2, event).FromString(data)
+        told: customer_events_pb2.CustomerChanged = getattr(
+            customer_events_pb2, name.rsplit(".", 1)[1]
+        ).FromString(data)
         assert told.customer == wire.render_customer(a_customer())
         assert HEARS[event]
+    assert wire.render_event(CustomerEvent.SALES_CHANGED, a_customer())[0].endswith(".CustomerChanged")
 
 
 def test_each_crm_of_the_tenant_hears_of_a_change_and_none_of_a_link() -> None:
-    heard = targets(CustomerEvent.CHANGED, ["salesforce", "hubspot"])
+    heard = targets(CustomerEvent.CHANGED, a_customer(), ["salesforce", "hubspot"], ["netsuite"])
     assert heard == ["connector:salesforce", "connector:hubspot", "service:order", "stream"]
-    assert targets(CustomerEvent.LINKED, ["salesforce"]) == ["service:order", "stream"]
+    assert targets(CustomerEvent.LINKED, a_customer(), ["salesforce"], []) == ["service:order", "stream"]
+
+
+def test_an_erp_that_has_the_customer_hears_of_what_the_crm_owns() -> None:
+    heard = targets(CustomerEvent.SALES_CHANGED, a_customer(), ["salesforce"], ["netsuite", "sap"])
+    assert heard == ["connector:salesforce", "connector:netsuite", "service:order", "stream"]
 
 
 def test_a_crm_is_told_under_the_erp_s_number() -> None:

@@ -54,6 +54,11 @@ class Tx(MemoryTx):
     references: MemoryReferences = field(default_factory=MemoryReferences)
     route: Routing = route
     backorders: bool = True
+    closed: list[str] = field(default_factory=list)
+    """Orders whose way to the ERP was cleared of parked items."""
+
+    async def close_way(self, order: Order) -> None:
+        self.closed.append(order.record_id)
 
     @property
     def order(self) -> Order:
@@ -161,8 +166,10 @@ async def test_a_decision_is_checked_against_the_version_that_the_person_has_see
         await commands.release_order(Decide("ord_1", "", '"1"'), tx)
     await commands.release_order(Decide("ord_1", "", "*"), tx)
     await commands.correct_order(Mend(Decide("ord_1", "", ""), Correction((), "PO-1", None)), tx)
+    assert tx.closed == []
     await commands.cancel_order(Decide("ord_1", "", ""), tx)
     assert (tx.order.state, tx.order.purchase_order_number) == (State.CANCELLED, "PO-1")
+    assert tx.closed == ["ord_1"]
     with pytest.raises(Refused, match="NOT_FOUND"):
         await commands.cancel_order(Decide("ord_2", "", ""), tx)
 
@@ -174,6 +181,7 @@ async def test_the_erp_s_word_is_taken_in_once_and_an_older_one_not_at_all() -> 
     for command in (shipped, shipped, accepted):
         await commands.take_in_progress(command, tx)
     assert tx.orders.told[-2:] == ["OrderPosted", "OrderShipped"]
+    assert tx.closed == ["ord_1"]
     with pytest.raises(Refused, match="ORDER_UNKNOWN"):
         await commands.take_in_progress(replace(shipped, order_id="ord_2"), tx)
 

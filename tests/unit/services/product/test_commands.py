@@ -1,12 +1,12 @@
 """The use cases of products, from end to end in memory."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from libs.common.aggregate import Link
 from libs.common.errors import Refused
-from services.product import commands
+from services.product import commands, wire
 from services.product.commands import TakeInFromCrm, TakeInFromErp, UpdateProduct
 from services.product.domain import CrmFields, ErpFields, Product, State
 from tests.unit.services.memory import Memory, MemoryTx, at_minute
@@ -19,7 +19,7 @@ class MemoryProducts(Memory[Product]):
 
 @dataclass
 class Tx(MemoryTx):
-    products: MemoryProducts = field(default_factory=MemoryProducts)
+    products: MemoryProducts = field(default_factory=lambda: MemoryProducts(wire.OWNERSHIP))
 
 
 def erp_says(link: Link, sku: str = "BOLT", name: str = "Bolt") -> TakeInFromErp:
@@ -89,13 +89,46 @@ async def test_the_crm_s_word_finds_the_product_by_sku_and_later_by_link() -> No
 
 async def test_an_update_is_checked_against_the_version_that_the_caller_has_seen() -> None:
     tx = await a_tx_with_a_bolt()
-    fields = CrmFields(marketing_text="Holds.")
-    updated = await commands.update_product(UpdateProduct("prd_1", fields, '"1"'), tx)
+    updated = (await commands.update_product(an_update('"1"'), tx)).record
     assert (updated.marketing_text, updated.version) == ("Holds.", 2)
     with pytest.raises(Refused, match="ETAG_MISMATCH"):
-        await commands.update_product(UpdateProduct("prd_1", fields, '"1"'), tx)
+        await commands.update_product(an_update('"1"'), tx)
     with pytest.raises(Refused, match="NOT_FOUND"):
-        await commands.update_product(UpdateProduct("prd_2", fields, ""), tx)
+        await commands.update_product(an_update("", product_id="prd_2"), tx)
+
+
+def an_update(etag: str, *more: str, product_id: str = "prd_1", name: str = "") -> UpdateProduct:
+    named = frozenset({"marketing_text", *more})
+    return UpdateProduct(product_id, named, CrmFields(marketing_text="Holds."), {"name": name}, etag)
+
+
+async def test_an_update_of_the_erp_s_fields_is_refused_with_every_one_of_them() -> None:
+    tx = await a_tx_with_a_bolt()
+    tx.products.source = "crm"
+    with pytest.raises(Refused) as refused:
+        await commands.update_product(an_update("", "sku", "prices"), tx)
+    assert {violation.field for violation in refused.value.violations} == {"product.sku", "product.prices"}
+    assert {violation.owner for violation in refused.value.violations} == {"erp"}
+    assert tx.products.only.marketing_text == ""
+
+
+async def test_a_name_of_the_crm_s_making_is_left_out_and_told_to_the_caller() -> None:
+    tx = await a_tx_with_a_bolt()
+    tx.products.source = "crm"
+    claimed = await commands.update_product(an_update("", "name", name="Bolzen"), tx)
+    assert (claimed.record.name, claimed.record.marketing_text) == ("Bolt", "Holds.")
+    assert claimed.dropped == ("name",)
+    assert [ruled.wanted for ruled in tx.products.ruled] == ["Bolzen"]
+
+
+async def test_a_crm_that_renames_a_product_is_told_its_name_again() -> None:
+    tx = await a_tx_with_a_bolt()
+    tx.products.source = "crm"
+    for minute, name in enumerate(("Bolt", "Bolzen", "Bolzen", "Bolt")):
+        said = crm_says("01t", minute=minute)
+        await commands.take_in_from_crm(replace(said, others={"name": name}), tx)
+    assert tx.products.told == ["ProductRegistered", "ProductChanged", "ProductKept"]
+    assert tx.products.only.name == "Bolt"
 
 
 async def test_a_link_that_stands_for_another_product_is_refused() -> None:

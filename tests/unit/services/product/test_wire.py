@@ -9,6 +9,7 @@ from ordermesh.product.v1 import product_events_pb2, product_pb2
 from ordermesh.product.v1 import product_service_pb2 as pb
 
 from libs.common.errors import Refused
+from libs.common.ownership import Policy
 from services.product import wire
 from services.product.domain import CrmFields, Product, ProductEvent
 from services.product.reactions import HEARS, targets
@@ -85,6 +86,12 @@ def test_a_product_without_state_is_refused() -> None:
 def test_the_crm_says_what_it_owns_and_which_sku_it_means() -> None:
     command = wire.parse_crm_change(crm_product("01t"))
     assert (command.sku, command.fields) == ("BOLT", CrmFields(marketing_text="Holds."))
+    open_to_others = {
+        rule.field
+        for rule in wire.OWNERSHIP.fields.values()
+        if rule.owner == "erp" and rule.policy is not Policy.REFUSE
+    }
+    assert set(command.others) == open_to_others
     assert wire.parse_crm_change(crm_product("01t", gone=True)).fields is None
 
 
@@ -93,14 +100,6 @@ def test_an_update_takes_the_marketing_text(mask: tuple[str, ...], text: str) ->
     product = product_pb2.Product(product_id="prd_1", marketing_text="Holds.")
     request = pb.UpdateProductRequest(product=product, update_mask=FieldMask(paths=mask))
     assert wire.parse_update_product(request).fields == CrmFields(marketing_text=text)
-
-
-def test_an_update_of_the_erp_s_fields_is_refused_with_every_one_of_them() -> None:
-    product = product_pb2.Product(product_id="prd_1", sku="X", prices=[product_pb2.Price(price_book="b")])
-    with pytest.raises(Refused) as refused:
-        wire.parse_update_product(pb.UpdateProductRequest(product=product))
-    assert {violation.field for violation in refused.value.violations} == {"product.sku", "product.prices"}
-    assert {violation.owner for violation in refused.value.violations} == {"erp"}
 
 
 def test_every_event_is_one_of_the_contract_and_has_somebody_who_hears_of_it() -> None:

@@ -38,6 +38,10 @@ async def apply(
     return (await stub.ApplyChange(request, timeout=timeout)).receipt
 
 
+async def preview(stub: Stub, change: change_pb2.Change) -> connector_service_pb2.PreviewChangeResponse:
+    return await stub.PreviewChange(connector_service_pb2.PreviewChangeRequest(change=change))
+
+
 async def find(stub: Stub, kind: Kind.ValueType, key: str) -> change_pb2.Receipt | None:
     answer = await stub.FindByKey(connector_service_pb2.FindByKeyRequest(kind=kind, key=key))
     return answer.receipt if answer.HasField("receipt") else None
@@ -72,6 +76,23 @@ class Writing:
                 assert (first.existed, again.existed) == (False, True)
                 assert again.external_id == first.external_id
                 assert await target.vendor.copies(kind, change.key) == 1
+
+    async def test_a_preview_writes_nothing_and_what_was_written_differs_in_nothing(
+        self, target: ConformanceTarget, connect: Connect
+    ) -> None:
+        async with connect() as stub:
+            for kind in await written_kinds(stub):
+                change = target.change(kind, new_id("key"))
+                before = await outcome(preview(stub, change))
+                if isinstance(before, OrdermeshError):
+                    assert before.reason == "NOT_SUPPORTED"
+                    continue
+                assert (before.exists, len(before.differences) > 0) == (False, True)
+                assert await target.vendor.copies(kind, change.key) == 0
+                receipt = await apply(stub, change)
+                after = await preview(stub, change)
+                assert (after.exists, after.mapping) == (True, receipt.mapping)
+                assert [each.path for each in after.differences] == []
 
     async def test_a_change_made_twice_at_once_is_one_document(
         self, target: ConformanceTarget, connect: Connect

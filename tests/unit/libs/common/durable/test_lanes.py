@@ -11,7 +11,7 @@ from libs.common.durable.lanes import (
     OPEN_AFTER_FAILURES,
     OPEN_MAX,
     OPEN_MIN,
-    PAUSE_DEFAULT,
+    PAUSE_MIN,
     QUOTA_PAUSE,
     RETRY_AFTER_MAX,
     SLOW_DOWN,
@@ -43,6 +43,27 @@ def test_what_is_free_is_the_bound_without_what_is_under_way(bound: int, in_flig
     lane.in_flight = in_flight
 
     assert lane.free(NOW) == max(0, bound - in_flight)
+
+
+def test_it_wants_more_once_a_quarter_is_free_of_what_a_claim_has_filled() -> None:
+    lane = a_lane(8)
+    lane.claimed(8, asked=8)
+    wanted = []
+    while lane.in_flight:
+        lane.in_flight -= 1
+        wanted.append(lane.wants_more())
+
+    assert wanted == [False, *[True] * 7]
+
+
+def test_it_wants_no_more_where_the_last_claim_found_less_than_it_asked_for() -> None:
+    lane = a_lane(8)
+    lane.claimed(8, asked=8)
+    lane.in_flight = 0
+    lane.claimed(7, asked=8)
+    lane.in_flight = 0
+
+    assert not lane.wants_more()
 
 
 def test_it_opens_after_so_many_failures_in_a_row_and_not_before() -> None:
@@ -130,11 +151,10 @@ def test_failures_of_calls_that_were_under_way_when_it_opened_do_not_prolong_it(
 def test_a_pause_lasts_as_long_as_asked_within_bounds(asked: timedelta | None) -> None:
     lane = a_lane()
     lane.failed(NotDone("SYSTEM_THROTTLED", retry_after=asked), NOW)
-    expected = PAUSE_DEFAULT if asked is None else min(max(asked, timedelta(0)), RETRY_AFTER_MAX)
+    expected = min(max(asked or timedelta(0), PAUSE_MIN), RETRY_AFTER_MAX)
 
     assert lane.free(NOW + expected) == 4
-    if expected:
-        assert lane.free(NOW + expected - MOMENT) == 0
+    assert lane.free(NOW + expected - MOMENT) == 0
 
 
 def test_a_spent_quota_pauses_for_long() -> None:

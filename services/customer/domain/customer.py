@@ -1,8 +1,8 @@
 """What a customer is and may become. Open this file to learn or change a rule about customers.
 
-    ERP: registers it, states its own fields, ACTIVE ⇄ INACTIVE        CRM: states account owner and segment
+    ERP: registers it, states its own fields, ACTIVE ⇄ INACTIVE    CRM: states account owner, segment, engagement
 
-Each field has one owner, as the contract says; what another system says of it is not taken in.
+Each field has one owner, as the contract says; what becomes of another system's word stands in `conflicts.py`.
 Pure: no I/O, no clock, no ids made here. A method returns a new customer that carries the facts to be told.
 """
 
@@ -15,6 +15,11 @@ from libs.common.aggregate import Aggregate, Link
 from libs.common.errors import Refused
 from libs.common.money import Money
 
+ALSO_MAX = 50
+"""Further records that stand for one customer."""
+APART_MAX = 100
+"""Outside records that one customer is kept apart from."""
+
 
 class State(IntEnum):
     """Whether the customer may buy. The numbers are those of the contract."""
@@ -24,11 +29,16 @@ class State(IntEnum):
 
 
 class CustomerEvent(StrEnum):
-    """Facts, named as in the contract."""
+    """Facts, named as in the contract, which makes no difference between the two changes."""
 
     REGISTERED = "CustomerRegistered"
     CHANGED = "CustomerChanged"
+    """Something that the ERP owns, or a link."""
+    SALES_CHANGED = "CustomerSalesChanged"
+    """Something that the CRM owns."""
+    KEPT = "CustomerKept"
     LINKED = "CustomerLinked"
+    MERGED = "CustomerMerged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +61,7 @@ class ErpFields:
     legal_entity: str = ""
     bill_to: Address | None = None
     ship_to: Address | None = None
+    duns: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +70,7 @@ class CrmFields:
 
     account_owner: str | None = None
     segment: str | None = None
+    engagement: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +96,26 @@ class Customer(Aggregate):
     ship_to: Address | None = None
     account_owner: str = ""
     segment: str = ""
+    engagement: str = ""
+    duns: str = ""
+    also: tuple[Link, ...] = ()
+    """Further records of a system that has one: they stand for the customer, but their word does not count."""
+    merged_into: str = ""
+    """Id of the customer that it was found to be; its outside records stand for that one."""
+    merged_links: tuple[Link, ...] = ()
+    merged_also: tuple[Link, ...] = ()
+    merged_fields: tuple[str, ...] = ()
+    """Links it had, and fields that the survivor took, while it is merged."""
+    apart: tuple[str, ...] = ()
+    """Outside records that a steward has told apart from the customer, as `system/external id`."""
 
     # What the ERP says ----------------------------------------------------------------------------
 
     def stated_by_erp(self, fields: ErpFields, link: Link) -> Self:
         """Takes the ERP's word on its fields. Refused with DUPLICATE_CANDIDATE, see `_refuse_second`."""
         self._refuse_second(link)
+        if not self._is_stated_by(link, fields.number):
+            return self._told(self, link)
         return replace(
             self,
             number=fields.number,
@@ -108,18 +134,28 @@ class Customer(Aggregate):
             legal_entity=fields.legal_entity,
             bill_to=fields.bill_to,
             ship_to=fields.ship_to,
+            duns=fields.duns,
         )._told(self, link)
 
     def gone_from_erp(self, link: Link) -> Self:
         """The ERP has deleted it: nobody may order for it any more."""
-        return replace(self, state=State.INACTIVE)._told(self, link) if self._stands_for(link) else self
+        if not self._stands_for(link) or not self._is_stated_by(link, link.number):
+            return self
+        return replace(self, state=State.INACTIVE)._told(self, link)
+
+    def _is_stated_by(self, link: Link, number: str) -> bool:
+        """False for an ERP that is only linked: the customer bears another one's number, whose word counts."""
+        known = self.link_of(link.system)
+        if not self.number or self.number in (number, known.number if known else ""):
+            return True
+        return not any(other.number == self.number for other in self.links if other.system != link.system)
 
     # What the CRM says ----------------------------------------------------------------------------
 
     def stated_by_crm(self, fields: CrmFields, link: Link) -> Self:
         """Takes the CRM's word on its fields. Refused with DUPLICATE_CANDIDATE, see `_refuse_second`."""
         self._refuse_second(link)
-        return self._with(fields)._told(self, link)
+        return self.with_sales(fields)._told(self, link)
 
     def gone_from_crm(self, link: Link) -> Self:
         """The CRM has deleted its record: another one may stand for the customer from now on."""
@@ -128,16 +164,62 @@ class Customer(Aggregate):
 
     def updated(self, fields: CrmFields) -> Self:
         """A caller speaks for the CRM."""
-        return self._with(fields)._told(self)
+        return self.with_sales(fields)._told(self)
 
-    def _with(self, fields: CrmFields) -> Self:
+    def with_sales(self, fields: CrmFields) -> Self:
+        """Other values in the fields that the CRM owns; nothing is told of it."""
         return replace(
             self,
             account_owner=self.account_owner if fields.account_owner is None else fields.account_owner,
             segment=self.segment if fields.segment is None else fields.segment,
+            engagement=self.engagement if fields.engagement is None else fields.engagement,
         )
 
+    def _sales_fields(self) -> tuple[str, str, str]:
+        return self.account_owner, self.segment, self.engagement
+
     # Both -----------------------------------------------------------------------------------------
+
+    def kept(self) -> Self:
+        """A system's word was not taken: it is told the customer as it is."""
+        return self.telling(CustomerEvent.KEPT)
+
+    def kept_apart(self, link: Link) -> Self:
+        """A steward has decided that an outside record does not stand for the customer."""
+        place = place_of(link)
+        if place in self.apart:
+            return self
+        if len(self.apart) >= APART_MAX:
+            raise Refused(
+                "STATE_FORBIDS", f"{APART_MAX} records are kept apart from {self.record_id} already"
+            )
+        return replace(self, apart=(*self.apart, place))
+
+    def is_apart_from(self, link: Link) -> bool:
+        return place_of(link) in self.apart
+
+    def linked_by_steward(self, link: Link) -> Self:
+        """A steward has decided that a record stands for the customer, the first of its system or a further one."""
+        if self.link_of(link.system) is None or self._stands_for(link):
+            return self._told(self, link)
+        if len(self.also) >= ALSO_MAX:
+            raise Refused("STATE_FORBIDS", f"{ALSO_MAX} further records stand for {self.record_id} already")
+        return replace(self, also=(*self.also, link)).telling(CustomerEvent.LINKED)
+
+    def also_stands(self, link: Link) -> bool:
+        """True for a record whose word does not count, because another one of its system stands for the customer."""
+        return any((each.system, each.external_id) == (link.system, link.external_id) for each in self.also)
+
+    def without_further(self, link: Link) -> Self:
+        """A further record is gone."""
+        left = tuple(
+            each for each in self.also if (each.system, each.external_id) != (link.system, link.external_id)
+        )
+        return replace(self, also=left).telling(CustomerEvent.LINKED)
+
+    @property
+    def all_links(self) -> tuple[Link, ...]:
+        return self.links + self.also
 
     def linked_and_told(self, link: Link) -> Self:
         """An outside record stands for the customer; known already is nothing to tell."""
@@ -159,6 +241,13 @@ class Customer(Aggregate):
         after = self.linked(link) if link else self
         if not before.version:
             return after.telling(CustomerEvent.REGISTERED)
+        if self._sales_fields() != before._sales_fields():
+            return after.telling(CustomerEvent.SALES_CHANGED)
         if self != before:
             return after.telling(CustomerEvent.CHANGED)
         return after.telling(CustomerEvent.LINKED) if link and not before._stands_for(link) else after
+
+
+def place_of(link: Link) -> str:
+    """An outside record, as text."""
+    return f"{link.system}/{link.external_id}"

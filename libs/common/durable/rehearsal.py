@@ -1,0 +1,35 @@
+"""A commit that is taken back. Open this file to learn what a preview of our own steps is made of."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from libs.common.context import CallContext, using
+from libs.common.durable.store import UNREACHABLE, UNSTORABLE, unreachable, unstorable
+from libs.common.durable.tx import Group, Tx
+from libs.common.durable.unit import Unit
+
+T = TypeVar("T", bound=Tx)
+
+
+async def rehearse(
+    unit: Unit[T], context: CallContext, rule: str, work: Callable[[T], Awaitable[object]]
+) -> T:
+    """Runs `work` as a commit would and takes it back; what it would have changed stands in the transaction.
+
+    Raises what `work` raises, and NotDone while the database is away.
+    """
+    try:
+        async with unit.store.transaction() as (driver, transaction):
+            try:
+                group = Group(driver, unit.clock.now(), unit.new_id, unit.sealer)
+                tx = unit.open(group, context, rule)
+                with using(context):
+                    await work(tx)
+                return tx
+            finally:
+                if not driver.is_closed():
+                    await transaction.rollback()
+    except UNSTORABLE as error:
+        raise unstorable() from error
+    except UNREACHABLE as error:
+        raise unreachable(error) from error
