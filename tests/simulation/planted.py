@@ -1,0 +1,78 @@
+"""Bugs planted on purpose, each of which some of the first seeds must find. Open this file to plant another.
+
+Most are those of `tests/faults/planted.py`; those here need the moments that only a simulation meets.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import asyncpg
+
+from libs.common.durable import claims
+from libs.common.durable.model import Delivery
+from libs.common.testing.simulation.fate import Weather
+from tests.faults.planted import (
+    blind_repeat,
+    forgotten_key,
+    missing_lease,
+    publish_after_commit,
+    swapped,
+    unaudited_change,
+)
+from tests.simulation.ground import Ground
+from tests.simulation.run import Verdict, simulate
+
+SEEDS_MAX = 10
+STEPS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedBug:
+    """One mistake. `plant` breaks the part inside its block."""
+
+    name: str
+    plant: Callable[[], AbstractContextManager[object]]
+    weather: Weather | None = None
+    """What brings it out soon; None leaves it to the seeds."""
+    is_soon_found: bool = True
+    """False for those that only `make sim ARGS=--planted` looks for."""
+
+
+def lease_not_looked_at() -> AbstractContextManager[object]:
+    """Who has tried a delivery settles it, even when somebody else holds it by now."""
+
+    async def everything(driver: asyncpg.Connection, deliveries: Sequence[Delivery]) -> set[int]:
+        return {delivery.delivery_id for delivery in deliveries}
+
+    return swapped(claims, "still_held", everything)
+
+
+def no_head_of_line() -> AbstractContextManager[object]:
+    """Whatever is due is delivered, whether or not something of the same record is still open before it."""
+    first = claims.CLAIM.index("AND d.sequence = (")
+    rest = claims.CLAIM.index("ORDER BY d.due_time, d.delivery_id")
+    return swapped(claims, "CLAIM", claims.CLAIM[:first] + claims.CLAIM[rest:])
+
+
+LOSSY = Weather(lose_reply=0.4)
+LATE = Weather(delay=0.06)
+PLANTED = (
+    PlantedBug("blind repeat on time-out", blind_repeat, LOSSY),
+    PlantedBug("settled without looking at the lease", lease_not_looked_at, LATE),
+    PlantedBug("publish after commit", publish_after_commit),
+    PlantedBug("no head of line", no_head_of_line),
+    PlantedBug("key not stored with the change", forgotten_key),
+    PlantedBug("missing lease", missing_lease, is_soon_found=False),
+    PlantedBug("audit row lost", unaudited_change, is_soon_found=False),
+)
+
+
+def first_to_find(ground: Ground, bug: PlantedBug) -> Verdict | None:
+    """The first run that objects; None when none of the first seeds does."""
+    with bug.plant():
+        for seed in range(1, SEEDS_MAX + 1):
+            verdict = simulate(ground, seed, STEPS, bug.weather)
+            if verdict.objections:
+                return verdict
+    return None
