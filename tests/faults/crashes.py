@@ -13,15 +13,22 @@ from datetime import timedelta
 from pathlib import Path
 
 from libs.cli.child import send
-from libs.common.durable.crash import POINTS
+from libs.common.durable.crash import CONNECTOR_POINTS, SERVICE_POINTS
 from tests.faults.batch import Batch
 from tests.faults.ground import Ground, NeverHappened
 
 PROCESSES = ("order", "invoice", "customer", "product")
+CONNECTORS = ("connector-netsuite", "connector-salesforce")
 ORDERS = 10
 DEATH_LIMIT = timedelta(seconds=12)
 PUSHES_MAX = 3
-TIMES_MAX = {"before_commit": 4, "after_commit": 4, "after_claim": 3, "after_deliver": 6, "after_settle": 3}
+TIMES_MAX = {
+    "before_commit": 4,
+    "after_commit": 4,
+    "after_claim": 3,
+    "after_deliver": 6,
+    "after_settle": 3,
+} | dict.fromkeys(CONNECTOR_POINTS, 8)
 """How often a point may be passed before it kills, where a short story passes it often enough."""
 
 
@@ -89,6 +96,7 @@ def _write(file: Path, text: str) -> None:
 
 def crashes() -> Iterator[Crash]:
     """Every point of every process; one process's turns lie apart, so that its restarts do not count as a row."""
-    for point in POINTS:
-        for process in PROCESSES:
-            yield Crash(process, point)
+    for points, processes in ((SERVICE_POINTS, PROCESSES), (CONNECTOR_POINTS, CONNECTORS)):
+        for point in points:
+            for process in processes:
+                yield Crash(process, point)

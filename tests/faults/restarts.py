@@ -5,13 +5,15 @@ but an answer that says what to do next.
 """
 
 import asyncio
+import random
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.cli.child import send
-from tests.faults.ground import Ground, NeverHappened
+from libs.common.testing.ledger import SERVICES
+from tests.faults.ground import BACK_LIMIT, Ground, NeverHappened
 from tests.faults.stores import ALLOWED
 
 ROLL = (
@@ -55,6 +57,32 @@ class RollingRestart:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """Connectors and the gateway are killed with `kill -9` wherever they happen to be, again and again."""
+
+    processes: Sequence[str] = ("connector-netsuite", "connector-salesforce", "gateway")
+    times: int = 3
+
+    @property
+    def name(self) -> str:
+        return "connectors and gateway killed"
+
+    async def strike(self, ground: Ground, seed: int) -> None:
+        draw = random.Random(f"killed {seed}")
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_load(ground, seed, over))
+            try:
+                for name in [*self.processes] * self.times:
+                    restarts = ground.process(name).restarts
+                    await ground.clock.wait(asyncio.Event(), PAUSE_BETWEEN * draw.random())
+                    ground.mesh.kill(name)
+                    await ground.until_back(name, restarts)
+            finally:
+                over.set()
+
+
 async def _load(ground: Ground, seed: int, rolled: asyncio.Event) -> None:
     """Orders come in until the last process is replaced."""
     for number in range(BATCHES_MAX):
@@ -66,8 +94,11 @@ async def _load(ground: Ground, seed: int, rolled: asyncio.Event) -> None:
 
 async def _replace(ground: Ground, name: str) -> None:
     kept = ground.process(name)
-    restarts = kept.restarts
-    send(kept.pid, signal.SIGTERM)
+    restarts, pid = kept.restarts, kept.pid
+    send(pid, signal.SIGTERM)
+    ended = await ground.mesh.supervisor.until(lambda: kept.pid != pid, BACK_LIMIT)
+    if ended and name in SERVICES and await ground.tables.held(name):
+        raise NeverHappened(f"{name} hands back what it holds before it ends")
     await ground.until_back(name, restarts)
     if kept.exit_code != 0:
         raise NeverHappened(f"{name} ends in order: it ended with {kept.exit_code}")

@@ -4,7 +4,7 @@ PostgreSQL away: callers are told 503 with Retry-After, and every 202 survives. 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +12,7 @@ from datetime import timedelta
 import redis.asyncio
 
 from libs.cli.stores import POSTGRES, REDIS
+from tests.faults.batch import Batch
 from tests.faults.ground import Ground, NeverHappened
 
 ORDERS = 60
@@ -24,18 +25,26 @@ ALLOWED = frozenset({202, 409, 429, 503, 504})
 @asynccontextmanager
 async def orders_coming_in(ground: Ground, seed: int) -> AsyncIterator[None]:
     """Inside the block a third of the orders is acknowledged; at its end all of them are."""
-    batch = await ground.draw(seed, ORDERS)
     third = asyncio.Event()
-    ground.answers.clear()
 
     def progress(accepted: int) -> None:
         if accepted >= ORDERS // 3:
             third.set()
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(ground.submit(batch, progress))
+    async with handing_in(ground, await ground.draw(seed, ORDERS), progress):
         if not await ground.clock.wait(third, TOLD_LIMIT):
             raise NeverHappened("a third of the orders is acknowledged")
+        yield
+
+
+@asynccontextmanager
+async def handing_in(
+    ground: Ground, batch: Batch, progress: Callable[[int], None] = lambda accepted: None
+) -> AsyncIterator[None]:
+    """Inside the block orders come in; at its end all of them are acknowledged, and nobody was told anything odd."""
+    ground.answers.clear()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(ground.submit(batch, progress))
         yield
     odd = ground.answers.keys() - ALLOWED
     if odd or ground.unadvised:

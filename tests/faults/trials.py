@@ -5,12 +5,14 @@ from typing import Protocol
 
 from tests.faults.crashes import Crash, crashes
 from tests.faults.ground import Ground, NeverHappened
-from tests.faults.restarts import RollingRestart
+from tests.faults.pressure import ConnectionsTaken, Deadlocks, DiskFull, SchemaMoves, Serializable
+from tests.faults.restarts import Killed, RollingRestart
 from tests.faults.stores import PostgresKilled, PostgresStopped, ValkeyFlushed, ValkeyStopped
-from tests.faults.vendors import vendor_troubles
+from tests.faults.vendors import VendorStandsStill, vendor_troubles
 
 POSTGRES_AWAY_SECONDS = 30.0
-VALKEY_AWAY_SECONDS = 60.0
+VALKEY_AWAY_SECONDS = 300.0
+UNWELL_SECONDS = 10.0
 
 
 class Trial(Protocol):
@@ -30,17 +32,23 @@ def trials() -> Iterator[Trial]:
     yield PostgresKilled()
     yield ValkeyFlushed()
     yield ValkeyStopped(VALKEY_AWAY_SECONDS)
+    yield DiskFull(UNWELL_SECONDS)
+    yield ConnectionsTaken(UNWELL_SECONDS)
+    yield Serializable()
+    yield Deadlocks()
     yield RollingRestart()
+    yield Killed()
+    yield SchemaMoves()
     yield from vendor_troubles()
+    yield VendorStandsStill()
 
 
 def short_trials() -> Iterator[Trial]:
-    """The selection that every run of the tests makes."""
+    """The selection that every run of the tests makes: one of each sort, a minute in all."""
     yield Crash("order", "after_deliver")
-    yield Crash("invoice", "before_commit")
     yield PostgresStopped(2.0)
     yield ValkeyStopped(0.0)
-    yield RollingRestart(("order", "connector-netsuite", "gateway"))
+    yield RollingRestart(("order", "gateway"))
 
 
 async def try_out(trial: Trial, ground: Ground, seed: int) -> list[str]:

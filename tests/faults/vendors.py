@@ -7,6 +7,7 @@ orders are handed in, posted, shipped, billed and paid.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from libs.cli.demo.vendors import Body
 from tests.faults.ground import Ground, NeverHappened
@@ -14,6 +15,7 @@ from tests.faults.ground import Ground, NeverHappened
 ORDERS = 30
 LOOKS = 12
 """Looks while the vendors are in trouble, in each of which the ERP's people go on."""
+POSTED_LIMIT = timedelta(seconds=60)
 ERP_WRITES: Body = {"method": "PUT", "path": "salesOrder"}
 CRM_WRITES: Body = {"method": "POST", "path": "/composite$"}
 
@@ -43,13 +45,38 @@ class VendorTrouble:
             raise NeverHappened(f"{', '.join(sorted(spared))} struck nothing")
 
 
+@dataclass(frozen=True, slots=True)
+class VendorStandsStill:
+    """The CRM takes half a minute over every request; what has nothing to do with it must not notice."""
+
+    seconds: int = 30
+
+    @property
+    def name(self) -> str:
+        return "one vendor stands still"
+
+    async def strike(self, ground: Ground, seed: int) -> None:
+        batch = await ground.draw(seed, ORDERS)
+        await ground.crm.arm([{"kind": "slow", "count": 0, "seconds": self.seconds}])
+
+        async def posted() -> bool:
+            states = await ground.tables.order_states()
+            return all(states.get(order_id, "RECEIVED") != "RECEIVED" for order_id in batch.order_ids)
+
+        try:
+            await ground.submit(batch)
+            await ground.until("the ERP gets its orders while the CRM stands still", posted, POSTED_LIMIT)
+        finally:
+            await ground.calm_vendors()
+
+
 def _drawn(faults: Sequence[Body], seed: int) -> list[Body]:
     """Each fault hits other requests."""
     return [{"seed": seed * 100 + place, **fault} for place, fault in enumerate(faults)]
 
 
 def throttling() -> Iterator[Body]:
-    """Pauses asked for in every way there is, sensible or not."""
+    """Pauses asked for in every way there is, sensible or not; long ones are left to tests that have a clock."""
     asked = ("1", "0", "-5", "soon", "1.5", "Wed, 21 Oct 2015 07:28:00 GMT", None)
     for retry_after in asked:
         hint: Body = {} if retry_after is None else {"retryAfter": retry_after}
