@@ -1,4 +1,4 @@
-"""CPU used by processes, from /proc. Open this file to learn what a microsecond per order is made of."""
+"""CPU and memory of processes, from /proc. Open this file to learn what a microsecond per order is made of."""
 
 import os
 from collections.abc import Iterator
@@ -17,6 +17,19 @@ def cpu_seconds(pid: int) -> float:
 def tree_cpu_seconds(pid: int) -> float:
     """That of a process and everything below it, such as PostgreSQL's backends."""
     return cpu_seconds(pid) + sum(tree_cpu_seconds(child) for child in _children(pid))
+
+
+def is_there(pid: int) -> bool:
+    """Whether the process has not ended."""
+    return (PROC / str(pid)).exists()
+
+
+def resident_mib(pid: int) -> float:
+    """Memory that one process holds."""
+    for line in (PROC / str(pid) / "status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def _children(pid: int) -> Iterator[int]:

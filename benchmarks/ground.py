@@ -1,35 +1,41 @@
 """What a measurement stands on: embedded stores, the processes that take part, and how to ask them. Open this file to
-add a process.
+learn how a process is started, frozen and asked.
 
     async with Ground(folder) as ground:
+        ground.pair("order", "gateway", "services.order", ["serve"])
+        await ground.start(["order", "gateway"])
         ground.cpu("gateway", "order", "postgres")
 
-Relays and connectors do not run: nothing but the accepting of orders is measured. All processes run at the same time
-and only one way is under load.
+Which processes each measurement needs stands in `cast.py`. Those that do something while idle, such as workers that
+poll, are frozen (SIGSTOP) except while they are measured, so that one under load has the machine to itself.
 """
 
 import asyncio
 import json
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
 from urllib.parse import unquote
 
 import asyncpg
+import grpc.aio
 from ordermesh.common.v1 import event_pb2, event_pb2_grpc
 
-from benchmarks.cpu import tree_cpu_seconds
-from libs.cli.child import ProcessSpec, Tier
+from benchmarks.cpu import is_there, resident_mib, tree_cpu_seconds
+from libs.cli.child import reachable, send_group
 from libs.cli.config import Surroundings, surroundings
 from libs.cli.instance import DataDir
 from libs.cli.keys import Bearer, make_keys, token_for
 from libs.cli.plan import topology_text
 from libs.cli.ports import LOOPBACK, HeldPort, hold_port
 from libs.cli.processes import StoreUrls, common_environment
+from libs.cli.sealing import ensure_keys
 from libs.cli.stores import POSTGRES, Postgres, redis_spec
 from libs.cli.supervisor import Supervisor
 from libs.common.config import ProcessSettings
@@ -38,10 +44,20 @@ from libs.common.ids import new_id
 from libs.common.rpc.channel import open_channel
 from libs.common.topology import Route, System, Topology
 
-READY_LIMIT = timedelta(seconds=60)
+READY_LIMIT = timedelta(seconds=90)
 TOKEN_LIFETIME = timedelta(hours=2)
 ASK_SECONDS = 120.0
+LOG_CHARACTERS = 3000
+PROBE_SECONDS = 0.05
 EVENTS_AT_A_TIME = 50
+TENANTS = ("acme", "globex")
+FREEZE_TRIES, FREEZE_AGAIN_SECONDS = 100, 0.02
+IN_TRANSACTION = (
+    "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND xact_start IS NOT NULL"
+    " AND pid <> pg_backend_pid()"
+)
+CONNECTOR = "connector"
+"""The process that stands for both outside systems, where one runs."""
 
 
 class Ground:
@@ -55,6 +71,10 @@ class Ground:
         self._open = AsyncExitStack()
         self._database = ""
         self._environment: Mapping[str, str] = {}
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._specs: dict[str, dict[str, object]] = {}
+        self._addresses: dict[str, str] = {}
+        self._pids: dict[str, int] = {}
         self.pgbench: tuple[str, ...] = ()
         """Command line up to the database."""
 
@@ -62,7 +82,12 @@ class Ground:
         self.supervisor = Supervisor()
         self._open.push_async_callback(self._stop)
         try:
-            await self._start()
+            self.data.logs.mkdir(parents=True)
+            make_keys(self.data.keys)
+            ensure_keys(self.data.keys.seal, TENANTS)
+            await self._start_stores()
+            self._nursery = await self.lasting_child("benchmarks.nursery")
+            await self._nursery.line()
         except BaseException:
             await self._open.aclose()
             raise
@@ -72,39 +97,24 @@ class Ground:
         await self._open.aclose()
 
     async def _stop(self) -> None:
+        """Nothing that is measured here is worth a clean end."""
+        for channel in self._channels.values():
+            await channel.close()
+        for pid in self._pids.values():
+            send_group(pid, signal.SIGKILL)
         await self.supervisor.stop_all(timedelta(seconds=5))
         for port in self._held:
             port.release()
-
-    async def _start(self) -> None:
-        self.data.logs.mkdir(parents=True)
-        make_keys(self.data.keys)
-        await self._start_stores()
-        for order, gateway, module in (
-            ("order", "gateway", "services.order"),
-            ("null-order", "null-gateway", "benchmarks.null_order"),
-        ):
-            topology = self._write_topology(order)
-            self._add(order, [module, "serve", "--migrate"], {"ORDERMESH_TOPOLOGY_FILE": topology})
-            self._add(gateway, ["gateway"], {"ORDERMESH_TOPOLOGY_FILE": topology})
-        port = self._port("typical")
-        uvicorn = ["uvicorn", "--factory", "benchmarks.peers.typical:build", "--port", str(port)]
-        self._add("typical", [*uvicorn, "--log-level", "warning", "--no-access-log"])
-        names = {kept.name for kept in self.supervisor.processes}
-        for name in names:
-            self.supervisor.start(name)
-        if not await self.supervisor.until_ready(names, READY_LIMIT):
-            raise SystemExit(f"not everything is ready after {READY_LIMIT}")
 
     async def _start_stores(self) -> None:
         postgres = Postgres(self.data.root)
         log = self.data.logs / "postgres.log"
         await postgres.prepare(log, self.around.inherited)
         spec = postgres.spec(log, self.around.inherited)
-        redis = self._port("redis")
         self._database = postgres.url
         self.pgbench = (str(Path(spec.command[0]).with_name("pgbench")), "-h", self._socket, "-U", "postgres")
         self.supervisor.add(spec)
+        redis = self.port("redis")
         self.supervisor.add(
             redis_spec(self.data.root / "redis", redis, self.data.logs / "redis.log", self.around.inherited)
         )
@@ -121,19 +131,30 @@ class Ground:
     def _socket(self) -> str:
         return unquote(self._database.partition("host=")[2])
 
-    def _port(self, name: str) -> int:
-        held = hold_port()
-        self._held.append(held)
-        self.ports[name] = held.number
-        return held.number
+    def port(self, name: str) -> int:
+        """The port of a process, the same each time."""
+        if name not in self.ports:
+            held = hold_port()
+            self._held.append(held)
+            self.ports[name] = held.number
+        return self.ports[name]
 
-    def _write_topology(self, order: str) -> str:
-        nowhere = f"{LOOPBACK}:9"
+    # The processes ----------------------------------------------------------------------------------
+
+    def pair(self, order: str, gateway: str, module: str, own: Mapping[str, str] | None = None) -> None:
+        """An order service that answers calls, and a gateway before it, both with the settings in `own`."""
+        topology = {"ORDERMESH_TOPOLOGY_FILE": self.write_topology(order)}
+        self.add(order, [module, "serve", "--migrate"], {**topology, **(own or {})})
+        self.add(gateway, ["gateway"], {**topology, **(own or {})})
+
+    def write_topology(self, order: str) -> str:
+        """Where everything is, for processes around the order service `order`."""
+        connector = f"{LOOPBACK}:{self.port(CONNECTOR)}"
         topology = Topology(
-            services={"order": f"{LOOPBACK}:{self._port(order)}"},
+            services={"order": f"{LOOPBACK}:{self.port(order)}"},
             systems={
-                "netsuite": System(role="erp", address=nowhere, tenants=("acme",)),
-                "salesforce": System(role="crm", address=nowhere, tenants=("acme",)),
+                "netsuite": System(role="erp", address=connector, tenants=TENANTS),
+                "salesforce": System(role="crm", address=connector, tenants=TENANTS),
             },
             routing=[Route(erp="netsuite", crm="salesforce")],
         )
@@ -141,70 +162,131 @@ class Ground:
         path.write_text(topology_text(topology))
         return str(path)
 
-    def _add(self, name: str, words: Sequence[str], own: Mapping[str, str] | None = None) -> None:
-        address = f"{LOOPBACK}:{self.ports.get(name) or self._port(name)}"
-        self.supervisor.add(
-            ProcessSpec(
-                name=name,
-                tier=Tier.SERVICE,
-                command=(sys.executable, "-m", *words),
-                log=self.data.logs / f"{name}.log",
-                environment={**self._environment, **(own or {}), "ORDERMESH_LISTEN": address},
-                address=address,
-                cwd=self.data.root,
-            )
-        )
+    def add(
+        self, name: str, words: Sequence[str], own: Mapping[str, str] | None = None, *, ready: bool = True
+    ) -> None:
+        """A Python module to run; `ready`: it takes connections at its port once it is ready."""
+        address = f"{LOOPBACK}:{self.port(name)}"
+        environment = {**self._environment, **(own or {}), "ORDERMESH_LISTEN": address}
+        self._specs[name] = {
+            "words": list(words),
+            "environment": environment,
+            "log": str(self.data.logs / f"{name}.log"),
+            "folder": str(self.data.root),
+        }
+        self._addresses[name] = address if ready else ""
+
+    async def start(self, names: Iterable[str]) -> None:
+        """Starts and waits until all take connections. Ends the run with the log of one that does not."""
+        wanted = list(names)
+        for name in wanted:
+            self._pids[name] = int((await self._nursery.ask(json.dumps(self._specs[name])))["pid"])
+        async with asyncio.timeout(READY_LIMIT.total_seconds()):
+            for name in wanted:
+                await self._until_ready(name)
+
+    async def _until_ready(self, name: str) -> None:
+        while not await reachable(self._addresses[name]):
+            if not is_there(self._pids[name]):
+                raise SystemExit(f"{name} does not start:\n{self._last_words(name)}")
+            await asyncio.sleep(PROBE_SECONDS)
+
+    def _last_words(self, name: str) -> str:
+        log = self.data.logs / f"{name}.log"
+        return log.read_text()[-LOG_CHARACTERS:] if log.exists() else ""
+
+    async def freeze(self, *names: str) -> None:
+        """They stand still, with their connections open and no transaction begun, until `awake`."""
+        driver = await self.connect()
+        for _ in range(FREEZE_TRIES):
+            self._signal(signal.SIGSTOP, *names)
+            if not await driver.fetchval(IN_TRANSACTION):
+                break
+            self._signal(signal.SIGCONT, *names)
+            await asyncio.sleep(FREEZE_AGAIN_SECONDS)
+        await driver.close()
+
+    @asynccontextmanager
+    async def awake(self, *names: str) -> AsyncIterator[None]:
+        """Frozen processes run within the block."""
+        self._signal(signal.SIGCONT, *names)
+        try:
+            yield
+        finally:
+            await self.freeze(*names)
+
+    def _signal(self, number: signal.Signals, *names: str) -> None:
+        for name in names:
+            send_group(self._pids[name], number)
 
     # What measurements ask ------------------------------------------------------------------------
 
     def cpu(self, *names: str) -> dict[str, float]:
         """CPU seconds used so far, by process."""
-        return {name: tree_cpu_seconds(self.supervisor.process(name).pid) for name in names}
+        return {name: tree_cpu_seconds(self.pid(name)) for name in names}
 
-    def token(self) -> str:
-        bearer = Bearer(tenant="acme", system="salesforce", subject="bench")
+    def memory(self, *names: str) -> float:
+        """MiB of memory that the processes hold."""
+        return sum(resident_mib(self.pid(name)) for name in names)
+
+    def pid(self, name: str) -> int:
+        """The process's id."""
+        return self._pids.get(name) or self.supervisor.process(name).pid
+
+    def token(self, tenant: str = TENANTS[0]) -> str:
+        bearer = Bearer(tenant=tenant, system="salesforce", subject="bench")
         return token_for(self.data.keys, bearer, self.around.settings, TOKEN_LIFETIME)
 
-    async def tell(self, events: Sequence[event_pb2.Event]) -> None:
-        """Hands events to the order service, as the services they come from would."""
-        settings = ProcessSettings(mesh_key_file=self.data.keys.mesh, jwks_file=self.data.keys.public)
-        context = CallContext(
-            tenant="acme",
-            system="mesh",
-            actor="bench",
-            roles=frozenset({"mesh"}),
-            correlation_id=new_id("cor"),
-            causation_id="",
-            traceparent="",
-        )
-        async with open_channel(f"{LOOPBACK}:{self.ports['order']}", settings, "bench") as channel:
-            intake = event_pb2_grpc.EventIntakeServiceStub(channel)
-            with using(context):
-                for start in range(0, len(events), EVENTS_AT_A_TIME):
-                    some = events[start : start + EVENTS_AT_A_TIME]
-                    await intake.AcceptEvents(event_pb2.AcceptEventsRequest(events=some))
+    async def tell(
+        self, events: Sequence[event_pb2.Event], *, order: str = "order", tenant: str = TENANTS[0]
+    ) -> None:
+        """Hands events to an order service, as the services they come from would."""
+        intake = event_pb2_grpc.EventIntakeServiceStub(self._channel(order))
+        with using(_mesh(tenant)):
+            for start in range(0, len(events), EVENTS_AT_A_TIME):
+                some = events[start : start + EVENTS_AT_A_TIME]
+                await intake.AcceptEvents(event_pb2.AcceptEventsRequest(events=some))
 
-    async def connect(self) -> asyncpg.Connection:
-        """A connection to the database of the run; closed with the ground."""
-        connection = await asyncpg.connect(host=self._socket, user="postgres", database="postgres")
+    def _channel(self, order: str) -> grpc.aio.Channel:
+        if order not in self._channels:
+            settings = ProcessSettings(mesh_key_file=self.data.keys.mesh, jwks_file=self.data.keys.public)
+            self._channels[order] = open_channel(f"{LOOPBACK}:{self.ports[order]}", settings, "bench")
+        return self._channels[order]
+
+    async def connect(self, database: str = "postgres") -> asyncpg.Connection:
+        """A connection to a database of the run; closed with the ground."""
+        connection = await asyncpg.connect(host=self._socket, user="postgres", database=database)
         self._open.push_async_callback(connection.close)
         return connection
 
-    async def child(self, *words: str) -> "Child":
-        """A process that answers each line with a line; ended with the ground."""
+    async def database(self, name: str) -> Mapping[str, str]:
+        """Makes a database; the setting that points a process to it."""
+        driver = await self.connect()
+        await driver.execute(f"CREATE DATABASE {name}")
+        return {"ORDERMESH_DATABASE_URL": self._database.replace("/postgres?", f"/{name}?")}
+
+    @asynccontextmanager
+    async def child(self, *words: str, own: Mapping[str, str] | None = None) -> AsyncIterator["Child"]:
+        """A process that answers each line with a line."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             *words,
             stdin=PIPE,
             stdout=PIPE,
-            env={**self._environment, "ORDERMESH_TOPOLOGY_FILE": str(self.data.root / "order.toml")},
+            env={**self._environment, **(own or {})},
             cwd=self.data.root,
             limit=1 << 20,
         )
         child = Child(process)
-        self._open.push_async_callback(child.close)
-        return child
+        try:
+            yield child
+        finally:
+            await child.close()
+
+    async def lasting_child(self, *words: str, own: Mapping[str, str] | None = None) -> "Child":
+        """The same, ended with the ground."""
+        return await self._open.enter_async_context(self.child(*words, own=own))
 
 
 class Child:
@@ -233,3 +315,16 @@ class Child:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
+
+
+def _mesh(tenant: str) -> CallContext:
+    context = CallContext(
+        tenant="acme",
+        system="mesh",
+        actor="bench",
+        roles=frozenset({"mesh"}),
+        correlation_id=new_id("cor"),
+        causation_id="",
+        traceparent="",
+    )
+    return replace(context, tenant=tenant)

@@ -11,17 +11,18 @@ from time import perf_counter
 
 import asyncpg
 
-from benchmarks.ground import Ground
-from benchmarks.measure import PRODUCT, Ways
+from benchmarks.accept import PRODUCT, Accepting
+from benchmarks.sample import Found, Say
 from libs.common.clock import SystemClock
 from libs.common.durable.claims import claim
 from libs.common.ids import new_id
 
-FEW, MANY = 10_000, 100_000
 RUNS = 3
 CLAIMS = 15
 CLAIMED = 64
+FILLED_AT_ONCE = 50_000
 TARGET = "stage:validate"
+PROCESSES = ("gateway", "order")
 COPIED = ("idempotency", "orders", "event", "delivery", "audit")
 FRESH = {
     "key": "'copy-' || n",
@@ -34,19 +35,33 @@ FRESH = {
 """What a copy has of its own."""
 
 
-async def measure(ground: Ground, ways: Ways, seconds: float) -> dict[str, float]:
-    """Cost with many orders stored over cost with few."""
-    driver = await ground.connect()
-    await driver.execute("SET search_path TO ordermesh_order; SET statement_timeout TO '120s'")
-    costs = []
-    for stored in (FEW, MANY):
+async def measure(ways: Accepting, sizes: Sequence[int], seconds: float, say: Say) -> Found:
+    """Cost with many orders stored over cost with few; memory of the processes as they grow."""
+    driver = await ways.ground.connect()
+    await driver.execute("SET search_path TO ordermesh_order; SET statement_timeout TO '300s'")
+    told: dict[str, dict[str, float]] = {}
+    for stored in sizes:
+        say(f"growing to {stored:,} stored orders")
         await _fill(driver, stored)
-        costs.append((await _accept_cost(ways, seconds), await _claim_cost(driver)))
-    (accept_few, claim_few), (accept_many, claim_many) = costs
-    return {"growth_accept": accept_many / accept_few, "growth_claim": claim_many / claim_few}
+        told[f"{stored:,} orders"] = {
+            "accept, CPU µs per order": await _accept_cost(ways, seconds),
+            "claim of 64, ms": 1000 * await _claim_cost(driver),
+            "gateway and order service, MiB": ways.ground.memory(*PROCESSES),
+        }
+    few, *_, many = told.values()
+    accept, claimed, memory = few
+    return Found(
+        ratios={
+            "growth_accept": many[accept] / few[accept],
+            "growth_claim": many[claimed] / few[claimed],
+            "memory_growth": many[memory] / few[memory],
+        },
+        figures={"Growth": told},
+        notes=[f"Growth: from {sizes[0]:,} to {sizes[-1]:,} stored orders."],
+    )
 
 
-async def _accept_cost(ways: Ways, seconds: float) -> float:
+async def _accept_cost(ways: Accepting, seconds: float) -> float:
     return min([(await ways.accept(PRODUCT, seconds)).cpu_total_us for _ in range(RUNS)])
 
 
@@ -72,8 +87,11 @@ async def _fill(driver: asyncpg.Connection, stored: int) -> None:
     there = await driver.fetchval("SELECT count(*) FROM orders")
     copies = await driver.fetchval("SELECT count(*) FROM orders WHERE record_id LIKE 'ord_00000%'")
     record_id = await driver.fetchval("SELECT max(record_id) FROM orders")
-    for table in COPIED:
-        await driver.execute(await _copying(driver, table, record_id), copies + 1, copies + stored - there)
+    statements = [await _copying(driver, table, record_id) for table in COPIED]
+    last = copies + stored - there
+    for first in range(copies + 1, last + 1, FILLED_AT_ONCE):
+        for statement in statements:
+            await driver.execute(statement, first, min(first + FILLED_AT_ONCE - 1, last))
     await driver.execute("VACUUM ANALYZE")
     await driver.execute("CHECKPOINT")
 

@@ -38,6 +38,7 @@ class Run:
     rate: float = 0.0
     """Orders per second of an open run; 0 is a closed run."""
     orders_max: int = 1_000_000
+    path: str = "/v1/orders"
 
 
 @dataclass(slots=True)
@@ -194,7 +195,7 @@ class Sender:
 def _head(run: Run, body: bytes) -> bytes:
     """Everything up to the number that makes the key of a request its own."""
     return (
-        "POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"POST {run.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         f"Authorization: Bearer {run.token}\r\nContent-Type: application/json\r\n"
         f'Content-Length: {len(body)}\r\nIdempotency-Key: "{run.run_id}-'
     ).encode()

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import asyncpg
+from asyncpg.transaction import Transaction
 
 from libs.common.durable.core import App
 from libs.common.durable.process import run_service
@@ -47,8 +48,8 @@ class NullDriver:
     async def fetch(self, query: str, *arguments: object) -> Rows:
         if "FROM reference" in query:
             return await self._known(query, arguments)
-        if query.endswith("RETURNING key"):
-            return cast(Rows, arguments[0])  # as many as were to be inserted; only their number is looked at
+        if query.endswith("FROM idempotency_rows"):
+            return [[len(cast(list[str], arguments[0]))]]  # as many keys as were to be claimed
         return []
 
     async def _known(self, query: str, arguments: Sequence[object]) -> Rows:
@@ -69,8 +70,9 @@ class NullStore(Store):
         self._source = store
 
     @asynccontextmanager
-    async def driver(self) -> AsyncIterator[asyncpg.Connection]:
-        yield NullDriver(self._source, self._copies)
+    async def transaction(self) -> AsyncIterator[tuple[asyncpg.Connection, Transaction]]:
+        driver = NullDriver(self._source, self._copies)
+        yield driver, driver.transaction()
 
 
 def build(settings: Settings) -> App[OrderTx]:

@@ -7,8 +7,10 @@ once in a run; the idempotency key of each request is new.
 import hashlib
 from collections.abc import Sequence
 
+from google.type import money_pb2
 from ordermesh.common.v1 import event_pb2, external_ref_pb2
 from ordermesh.customer.v1 import customer_events_pb2, customer_pb2
+from ordermesh.invoice.v1 import invoice_events_pb2, invoice_pb2
 from ordermesh.product.v1 import product_events_pb2, product_pb2
 
 from libs.cli.demo.goods import Goods, draw_goods
@@ -33,8 +35,8 @@ def bodies(drawn: Goods) -> Sequence[bytes]:
     ]
 
 
-def reference_events(drawn: Goods) -> list[event_pb2.Event]:
-    """What the customer and the product service would have told the order service."""
+def reference_events(drawn: Goods, tenant: str = TENANT) -> list[event_pb2.Event]:
+    """What the customer and the product service would have told the order service about a tenant's records."""
     customers = [
         customer_events_pb2.CustomerRegistered(
             customer=customer_pb2.Customer(
@@ -58,7 +60,7 @@ def reference_events(drawn: Goods) -> list[event_pb2.Event]:
         for article in drawn.articles
     ]
     return [
-        _event(message.DESCRIPTOR.full_name, message.SerializeToString())
+        _event(message.DESCRIPTOR.full_name, message.SerializeToString(), tenant)
         for message in [*customers, *products]
     ]
 
@@ -67,8 +69,24 @@ def _link(external_id: str) -> external_ref_pb2.Link:
     return external_ref_pb2.Link(ref=external_ref_pb2.ExternalRef(system=SYSTEM, external_id=external_id))
 
 
-def _event(kind: str, data: bytes) -> event_pb2.Event:
-    digest = hashlib.sha256(data).hexdigest()[:26]
+def paid_event(order_id: str, total: money_pb2.Money) -> event_pb2.Event:
+    """What the invoice service tells once an order's invoice is paid."""
+    invoice = invoice_pb2.Invoice(
+        invoice_id=order_id.replace("ord_", "inv_"),
+        number=order_id,
+        order_id=order_id,
+        currency_code=total.currency_code,
+        state=invoice_pb2.INVOICE_STATE_PAID,
+        net_total=total,
+        total=total,
+        amount_due=money_pb2.Money(currency_code=total.currency_code),
+    )
+    paid = invoice_events_pb2.InvoicePaid(invoice=invoice)
+    return _event(paid.DESCRIPTOR.full_name, paid.SerializeToString(), TENANT)
+
+
+def _event(kind: str, data: bytes, tenant: str) -> event_pb2.Event:
+    digest = hashlib.sha256(tenant.encode() + data).hexdigest()[:26]
     return event_pb2.Event(
-        event_id=f"evt_{digest}", type=kind, subject=f"bench/{digest}", sequence=1, data=data, tenant=TENANT
+        event_id=f"evt_{digest}", type=kind, subject=f"bench/{digest}", sequence=1, data=data, tenant=tenant
     )

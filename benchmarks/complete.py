@@ -1,0 +1,220 @@
+"""Completing orders: received → posted → paid, through an ERP stub that takes 5 ms a call, 16 at a time. Open this file
+to see what waits, what is timed and what counts as done.
+
+Orders are handed in while the workers stand still; then one system's worker runs until all of them are paid. ordermesh
+asks the ERP through its connector process; the invoice service is stood in for by this file, which tells the order
+service that an invoice is paid once it sees an order posted. The peers book the payment without asking anybody.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
+from statistics import median
+from time import perf_counter
+
+import asyncpg
+import httpx
+from google.type import money_pb2
+
+from benchmarks import orders
+from benchmarks.accept import accepted_by
+from benchmarks.cast import COMPLETE, RELAYS
+from benchmarks.ground import CONNECTOR, Child, Ground
+from benchmarks.load import Run
+from benchmarks.sample import Found, Sample, Say, Unexpected, rate_ratio, rounds
+from libs.cli.ports import LOOPBACK
+from libs.common.ids import new_id
+
+PRODUCT = "ordermesh"
+TABLE = "complete"
+CALLS_PER_ORDER = 4
+IN_FLIGHT, ERP_SECONDS = 16, 0.005
+POLL_SECONDS = 0.02
+ORDER_SECONDS_MAX = 60.0
+"""An order that is not paid after that time ends the run."""
+FIRST = 12
+"""Orders of the first, unmeasured round of each system."""
+
+
+class Completing:
+    """The ways to complete orders. `open` it on a ground whose processes run and whose workers stand still."""
+
+    def __init__(
+        self, ground: Ground, load: Child, own: asyncpg.Connection, peer: asyncpg.Connection
+    ) -> None:
+        self._ground = ground
+        self._load = load
+        self._own = own
+        self._peer = peer
+        self._token = ground.token()
+        self._waiting = httpx.AsyncClient(
+            base_url=f"http://{LOOPBACK}:{ground.ports['peers']}", timeout=ORDER_SECONDS_MAX, trust_env=False
+        )
+        self.first: dict[str, Sample] = {}
+        """A short round, which tells how many orders the next ones need."""
+
+    @classmethod
+    async def open(cls, ground: Ground, bodies: str, peers: Sequence[str]) -> "Completing":
+        load = await ground.lasting_child("benchmarks.load", bodies)
+        await ground.tell(orders.reference_events(orders.goods()), order="complete-order")
+        ways = cls(ground, load, await ground.connect(COMPLETE), await ground.connect())
+        ways.first = {name: await ways.complete(name, FIRST) for name in (PRODUCT, *peers)}
+        return ways
+
+    def count(self, name: str, seconds: float) -> int:
+        """Orders that should take about so long."""
+        return max(FIRST, round(self.first[name].rate * seconds))
+
+    async def complete(self, name: str, count: int, relays: int = 1) -> Sample:
+        """So many orders from received to paid."""
+        if name == PRODUCT:
+            return await self._by_ordermesh(count, relays)
+        return await self._by_peer(name, count)
+
+    async def _by_ordermesh(self, count: int, relays: int) -> Sample:
+        await self.hand_in(count)
+        workers = RELAYS[:relays]
+        processes = (*workers, "complete-order", CONNECTOR, "postgres")
+        before, began = self._ground.cpu(*processes), perf_counter()
+        async with self._ground.awake(*workers):
+            await self._until_paid(count)
+            took, after = perf_counter() - began, self._ground.cpu(*processes)
+        return _sample(count, took, before, after)
+
+    async def hand_in(self, count: int) -> None:
+        """Orders that nobody works on yet."""
+        run = Run(
+            self._ground.ports["complete-gateway"],
+            self._token,
+            new_id("run"),
+            60.0,
+            min(32, count),
+            0.0,
+            count,
+        )
+        accepted_by(PRODUCT, await self._load.ask(json.dumps(asdict(run))))
+
+    async def _until_paid(self, count: int) -> None:
+        """Tells of a paid invoice for each posted order, and waits until all are paid."""
+        told: set[str] = set()
+        async with asyncio.timeout(ORDER_SECONDS_MAX):
+            while len(told) < count:
+                posted = await self._own.fetch(
+                    "SELECT record_id, record->>'currency' AS currency, record->'total'->>'amount' AS amount"
+                    " FROM ordermesh_order.orders WHERE state = 'POSTED'"
+                )
+                news = [row for row in posted if row["record_id"] not in told]
+                if news:
+                    told |= {row["record_id"] for row in news}
+                    events = [orders.paid_event(row["record_id"], _money(row)) for row in news]
+                    await self._ground.tell(events, order="complete-order")
+                else:
+                    await asyncio.sleep(POLL_SECONDS)
+        unpaid = await self._own.fetchval("SELECT count(*) FROM ordermesh_order.orders WHERE state <> 'PAID'")
+        if unpaid:
+            raise Unexpected(f"{unpaid} orders were told to be paid and are not")
+
+    async def _by_peer(self, name: str, count: int) -> Sample:
+        answer = await self._waiting.post("/waiting", params={"peer": name, "count": count})
+        answer.raise_for_status()
+        processes = (name, "postgres")
+        before, began = self._ground.cpu(*processes), perf_counter()
+        open_ones = f"SELECT count(*) FROM peer_order WHERE peer = '{name}' AND state <> 'PAID'"
+        async with self._ground.awake(name):
+            async with asyncio.timeout(ORDER_SECONDS_MAX):
+                await until(lambda: self._none(open_ones))
+            took, after = perf_counter() - began, self._ground.cpu(*processes)
+        return _sample(count, took, before, after)
+
+    async def _none(self, count: str) -> bool:
+        return not await self._peer.fetchval(count)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Asks again and again; the caller sets the limit."""
+    while not await holds():  # noqa: ASYNC110  (it is a database that changes)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _money(row: Mapping[str, str]) -> money_pb2.Money:
+    units, _, rest = row["amount"].partition(".")
+    return money_pb2.Money(
+        currency_code=row["currency"], units=int(units), nanos=int(rest.ljust(9, "0")[:9] or "0")
+    )
+
+
+def _sample(count: int, took: float, before: Mapping[str, float], after: Mapping[str, float]) -> Sample:
+    cpu = {process: 1e6 * (after[process] - before[process]) / count for process in before}
+    return Sample(count, count / took, cpu)
+
+
+async def measure(ways: Completing, count: int, seconds: float, until: float, say: Say) -> Found:
+    """Rounds of all systems, and what they come to."""
+    measured = (
+        [ways.first]
+        if perf_counter() > until
+        else await rounds(
+            {
+                name: (lambda wanted, name=name: ways.complete(name, ways.count(name, wanted)))  # type: ignore[misc]
+                for name in ways.first
+            },
+            count,
+            seconds,
+            until,
+            say,
+        )
+    )
+    found = Found(rounds={TABLE: measured})
+    found.ratios = {
+        f"complete_vs_{peer}": rate_ratio(measured, PRODUCT, peer) for peer in ways.first if peer != PRODUCT
+    }
+    found.ratios["complete_share_of_limit"] = median(share_of_limit(each[PRODUCT].rate) for each in measured)
+    found.figures["Per call to the ERP, over the 5 ms that it takes"] = {
+        name: {
+            "calls/s": median(CALLS_PER_ORDER * each[name].rate for each in measured),
+            "ms over, at 16 at a time": median(over_ms(each[name].rate) for each in measured),
+            "CPU µs": median(each[name].cpu_total_us / CALLS_PER_ORDER for each in measured),
+        }
+        for name in ways.first
+    }
+    found.notes.append(
+        f"Completing: {len(measured)} rounds of about {seconds:g} s for each system, which has one worker process;"
+        " ordermesh its order service and connector besides. Each order asks the ERP four times."
+    )
+    return found
+
+
+def share_of_limit(rate: float) -> float:
+    """Calls per second over what 16 at a time could make if nothing but the ERP took time."""
+    return CALLS_PER_ORDER * rate / (IN_FLIGHT / ERP_SECONDS)
+
+
+def over_ms(rate: float) -> float:
+    """What a step takes over the ERP's own time, were 16 always in flight."""
+    return 1000 * (IN_FLIGHT / (CALLS_PER_ORDER * rate) - ERP_SECONDS)
+
+
+async def catch_up(ways: Completing, count: int, steady: Found) -> Found:
+    """What waited while the ERP was away, over the usual rate: more waits, so batches are larger."""
+    rate = (await ways.complete(PRODUCT, count)).rate
+    usual = median(each[PRODUCT].rate for each in steady.rounds[TABLE])
+    return Found(
+        ratios={"catch_up_vs_steady": rate / usual},
+        figures={
+            "Catching up": {f"{count:,} orders that waited": {"orders/s": rate}, "usual": {"orders/s": usual}}
+        },
+    )
+
+
+async def scale_out(ways: Completing, seconds: float, numbers: Sequence[int], say: Say) -> Found:
+    """The same orders with more relays."""
+    rates = {}
+    for relays in numbers:
+        say(f"{relays} relays")
+        sample = await ways.complete(PRODUCT, ways.count(PRODUCT, seconds), relays)
+        rates[f"{relays} relay{'s' if relays > 1 else ''}"] = {
+            "orders/s": sample.rate,
+            "CPU µs per order": sample.cpu_total_us,
+        }
+    return Found(figures={"Completing with more relays": rates})
