@@ -65,7 +65,8 @@ class Accepting:
         self._script.write_text(script)
 
     async def with_commits(self) -> None:
-        self._commits = await self.ground.lasting_child("benchmarks.commits")
+        topology = {"ORDERMESH_TOPOLOGY_FILE": str(self.ground.data.root / "order.toml")}
+        self._commits = await self.ground.lasting_child("benchmarks.commits", own=topology)
         await self._commits.line()
 
     def all(self) -> Mapping[str, Measure]:
