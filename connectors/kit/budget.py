@@ -1,12 +1,8 @@
 """Calls a vendor bears, counted across all processes that speak to it. Open this file when calls are throttled.
 
 At most `calls_per_minute_max` in any 60 seconds: Redis keeps the times of the last so many calls, and a script takes a
-call or says how long to wait, in one step. While Redis is away each process lives on its own share, and a circuit keeps
-calls from waiting for a dead Redis:
-
-    closed   every call asks Redis, for at most TIMEOUT_SECONDS
-    open     for CIRCUIT after a failure nobody asks; the local share counts
-    then     one call asks again
+call or says how long to wait, in one step. While Redis is away each process lives on its own share, and a circuit
+(`libs/common/redis_circuit.py`) keeps calls from waiting for a dead Redis.
 
 A Redis that has come back, or was emptied (its epoch is another one), does not know the calls made meanwhile. For SPAN
 from then on both bounds hold, its count and the local share: together the shares are no more than the budget.
@@ -14,25 +10,19 @@ from then on both bounds hold, its count and the local share: together the share
 Nothing here waits for the budget: a spent one is NotDone with the time to come back.
 """
 
-import asyncio
 from collections import deque
 from datetime import datetime, timedelta
 
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from libs.common.clock import Clock, SystemClock
 from libs.common.errors import NotDone
 from libs.common.ids import new_id
 from libs.common.metrics import BUDGET_MAX, BUDGET_REFUSED, BUDGET_SPENT
+from libs.common.redis_circuit import RedisCircuit
 
 LOG = structlog.get_logger(__name__)
 SPAN = timedelta(seconds=60)
-TIMEOUT_SECONDS = 0.2
-CIRCUIT = timedelta(seconds=5)
 CONNECTIONS_MAX = 32
 PAUSE_MAX = timedelta(hours=6)
 """A vendor's Retry-After beyond this is cut: a header must not stop a system for good."""
@@ -114,12 +104,13 @@ class SharedBudget:
         self._clock = clock or SystemClock()
         share = max(1, calls_per_minute_max // processes_max) if calls_per_minute_max else 0
         self._local = LocalShare(share)
-        self._ask_again_at: datetime | None = None
         self._epoch = b""
         self._shared_again_at: datetime | None = None
         """Until then Redis does not know all calls of the last SPAN."""
         self._new_epoch = new_id("epo")
-        self._redis = _client(redis_url) if redis_url else None
+        self._redis = RedisCircuit(
+            redis_url, connections_max=CONNECTIONS_MAX, on_away=self._note_away, on_back=self._note_back
+        )
         self._keys = [f"ordermesh:budget:{{{system}}}:{name}" for name in ("calls", "pause", "epoch")]
 
     async def spend(self) -> None:
@@ -128,7 +119,7 @@ class SharedBudget:
         wait = self._local_wait(now)
         if not wait:
             wait = max(await self._take(now, self._calls_max), self._local_wait(now))
-        elif self._ask_again_at is not None and now >= self._ask_again_at:
+        elif self._redis.is_worth_a_try(now.timestamp()):
             await self._take(now, calls_max=0)  # only to learn that Redis is back
         if wait:
             BUDGET_REFUSED.at().inc()
@@ -143,12 +134,11 @@ class SharedBudget:
         await self._run(PAUSE, self._keys[1:2], max(1, int(span / timedelta(milliseconds=1))))
 
     async def close(self) -> None:
-        if self._redis is not None:
-            await self._redis.aclose()
+        await self._redis.close()
 
     def _is_on_its_own(self, now: datetime) -> bool:
         """Whether the local share counts: Redis is away, or has not seen all of the last SPAN."""
-        return self._redis is None or (self._shared_again_at is not None and now < self._shared_again_at)
+        return not self._redis.exists or (self._shared_again_at is not None and now < self._shared_again_at)
 
     def _local_wait(self, now: datetime) -> timedelta:
         return self._local.wait(now) if self._is_on_its_own(now) else self._local.pause_left(now)
@@ -168,32 +158,12 @@ class SharedBudget:
 
     async def _run(self, script: str, keys: list[str], *arguments: int | str) -> object:
         """The script's result, or None when Redis is not to be asked or does not answer."""
-        now = self._clock.now()
-        was_open = self._ask_again_at is not None
-        if self._redis is None or (self._ask_again_at is not None and now < self._ask_again_at):
-            return None
-        if was_open:
-            self._ask_again_at = now + CIRCUIT
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                result: object = await self._redis.eval(script, len(keys), *keys, *arguments)
-        except (RedisError, OSError, TimeoutError) as error:
-            self._ask_again_at = now + CIRCUIT
-            self._shared_again_at = now + SPAN
-            LOG.warning("budget falls back to the local share", system=self._system, error=error)
-            return None
-        self._ask_again_at = None
-        if was_open:
-            self._shared_again_at = now + SPAN
-            LOG.info("budget is shared again in a minute", system=self._system)
-        return result
+        return await self._redis.run(script, keys, arguments, self._clock.now().timestamp())
 
+    def _note_away(self, error: Exception) -> None:
+        self._shared_again_at = self._clock.now() + SPAN
+        LOG.warning("budget falls back to the local share", system=self._system, error=error)
 
-def _client(redis_url: str) -> "Redis":
-    return Redis.from_url(
-        redis_url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        max_connections=CONNECTIONS_MAX,
-        retry=Retry(NoBackoff(), 0),
-    )
+    def _note_back(self) -> None:
+        self._shared_again_at = self._clock.now() + SPAN
+        LOG.info("budget is shared again in a minute", system=self._system)

