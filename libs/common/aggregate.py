@@ -12,6 +12,8 @@ from functools import cache
 from operator import attrgetter
 from typing import Self, TypeVar
 
+from libs.common.errors import Refused
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -81,6 +83,18 @@ class Aggregate:
     def link_of(self, system: str) -> Link | None:
         """Its link into a system, where there is one."""
         return next((link for link in self.links if link.system == system), None)
+
+    def is_linked_to(self, link: Link) -> bool:
+        """True when this very record stands for it in its system."""
+        known = self.link_of(link.system)
+        return known is not None and known.external_id == link.external_id
+
+    def refuse_second(self, link: Link, name: str) -> None:
+        """Refused with DUPLICATE_CANDIDATE when another record of its system stands for it. name: what people say."""
+        known = self.link_of(link.system)
+        if known is not None and not self.is_linked_to(link):
+            said = f"{link.system} has {known.external_id} and {link.external_id} for {name}"
+            raise Refused("DUPLICATE_CANDIDATE", said)
 
     @property
     def all_links(self) -> tuple[Link, ...]:

@@ -155,10 +155,6 @@ class Invoice(Aggregate):
         """An outside record stands for the invoice; known already is nothing to tell."""
         return self._told(self, self.state, link)
 
-    def _stands_for(self, link: Link) -> bool:
-        known = self.link_of(link.system)
-        return known is not None and known.external_id == link.external_id
-
     def _shows_more_than(self, before: "Invoice") -> bool:
         """False when only the ERP's word on what is due moved and its payments had said so before."""
         shown = replace(self, amount_stated=before.amount_stated)
@@ -177,6 +173,6 @@ class Invoice(Aggregate):
             events.append(REACHED[target])
         elif before.version and self._shows_more_than(before):
             events.append(InvoiceEvent.CHANGED)
-        elif before.version and link and not before._stands_for(link):
+        elif before.version and link and not before.is_linked_to(link):
             events.append(InvoiceEvent.LINKED)
         return after.telling(*events)

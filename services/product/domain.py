@@ -12,7 +12,6 @@ from enum import IntEnum, StrEnum
 from typing import Self
 
 from libs.common.aggregate import Aggregate, Link
-from libs.common.errors import Refused
 from libs.common.money import Money
 
 
@@ -83,8 +82,8 @@ class Product(Aggregate):
     # What the ERP says ----------------------------------------------------------------------------
 
     def stated_by_erp(self, fields: ErpFields, link: Link) -> Self:
-        """Takes the ERP's word on its fields. Refused with DUPLICATE_CANDIDATE, see `_refuse_second`."""
-        self._refuse_second(link)
+        """Takes the ERP's word on its fields. Refused with DUPLICATE_CANDIDATE, see `refuse_second`."""
+        self.refuse_second(link, self.sku)
         return replace(
             self,
             sku=fields.sku,
@@ -99,19 +98,19 @@ class Product(Aggregate):
 
     def gone_from_erp(self, link: Link) -> Self:
         """The ERP has deleted it: nobody may order it any more."""
-        return replace(self, state=State.INACTIVE)._told(self, link) if self._stands_for(link) else self
+        return replace(self, state=State.INACTIVE)._told(self, link) if self.is_linked_to(link) else self
 
     # What the CRM says ----------------------------------------------------------------------------
 
     def stated_by_crm(self, fields: CrmFields, link: Link) -> Self:
-        """Takes the CRM's word on its fields. Refused with DUPLICATE_CANDIDATE, see `_refuse_second`."""
-        self._refuse_second(link)
+        """Takes the CRM's word on its fields. Refused with DUPLICATE_CANDIDATE, see `refuse_second`."""
+        self.refuse_second(link, self.sku)
         return self._with(fields)._told(self, link)
 
     def gone_from_crm(self, link: Link) -> Self:
         """The CRM has deleted its record: another one may stand for the product from now on."""
         others = tuple(other for other in self.links if other.system != link.system)
-        return replace(self, links=others)._told(self) if self._stands_for(link) else self
+        return replace(self, links=others)._told(self) if self.is_linked_to(link) else self
 
     def updated(self, fields: CrmFields) -> Self:
         """A caller speaks for the CRM."""
@@ -130,17 +129,6 @@ class Product(Aggregate):
     def linked_and_told(self, link: Link) -> Self:
         """An outside record stands for the product; known already is nothing to tell."""
         return self._told(self, link)
-
-    def _stands_for(self, link: Link) -> bool:
-        known = self.link_of(link.system)
-        return known is not None and known.external_id == link.external_id
-
-    def _refuse_second(self, link: Link) -> None:
-        """Refused with DUPLICATE_CANDIDATE when another record of the same system stands for the product."""
-        known = self.link_of(link.system)
-        if known is not None and not self._stands_for(link):
-            said = f"{link.system} has {known.external_id} and {link.external_id} for {self.sku}"
-            raise Refused("DUPLICATE_CANDIDATE", said)
 
     def _told(self, before: "Product", link: Link | None = None) -> Self:
         """Tells once of what differs from before, a new link included; nothing new is nothing to tell."""

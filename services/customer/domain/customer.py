@@ -112,8 +112,8 @@ class Customer(Aggregate):
     # What the ERP says ----------------------------------------------------------------------------
 
     def stated_by_erp(self, fields: ErpFields, link: Link) -> Self:
-        """Takes the ERP's word on its fields. Refused with DUPLICATE_CANDIDATE, see `_refuse_second`."""
-        self._refuse_second(link)
+        """Takes the ERP's word on its fields. Refused with DUPLICATE_CANDIDATE, see `refuse_second`."""
+        self.refuse_second(link, self.number)
         if not self._is_stated_by(link, fields.number):
             return self._told(self, link)
         return replace(
@@ -139,7 +139,7 @@ class Customer(Aggregate):
 
     def gone_from_erp(self, link: Link) -> Self:
         """The ERP has deleted it: nobody may order for it any more."""
-        if not self._stands_for(link) or not self._is_stated_by(link, link.number):
+        if not self.is_linked_to(link) or not self._is_stated_by(link, link.number):
             return self
         return replace(self, state=State.INACTIVE)._told(self, link)
 
@@ -153,14 +153,14 @@ class Customer(Aggregate):
     # What the CRM says ----------------------------------------------------------------------------
 
     def stated_by_crm(self, fields: CrmFields, link: Link) -> Self:
-        """Takes the CRM's word on its fields. Refused with DUPLICATE_CANDIDATE, see `_refuse_second`."""
-        self._refuse_second(link)
+        """Takes the CRM's word on its fields. Refused with DUPLICATE_CANDIDATE, see `refuse_second`."""
+        self.refuse_second(link, self.number)
         return self.with_sales(fields)._told(self, link)
 
     def gone_from_crm(self, link: Link) -> Self:
         """The CRM has deleted its record: another one may stand for the customer from now on."""
         others = tuple(other for other in self.links if other.system != link.system)
-        return replace(self, links=others)._told(self) if self._stands_for(link) else self
+        return replace(self, links=others)._told(self) if self.is_linked_to(link) else self
 
     def updated(self, fields: CrmFields) -> Self:
         """A caller speaks for the CRM."""
@@ -200,7 +200,7 @@ class Customer(Aggregate):
 
     def linked_by_steward(self, link: Link) -> Self:
         """A steward has decided that a record stands for the customer, the first of its system or a further one."""
-        if self.link_of(link.system) is None or self._stands_for(link):
+        if self.link_of(link.system) is None or self.is_linked_to(link):
             return self._told(self, link)
         if len(self.also) >= ALSO_MAX:
             raise Refused("STATE_FORBIDS", f"{ALSO_MAX} further records stand for {self.record_id} already")
@@ -225,17 +225,6 @@ class Customer(Aggregate):
         """An outside record stands for the customer; known already is nothing to tell."""
         return self._told(self, link)
 
-    def _stands_for(self, link: Link) -> bool:
-        known = self.link_of(link.system)
-        return known is not None and known.external_id == link.external_id
-
-    def _refuse_second(self, link: Link) -> None:
-        """Refused with DUPLICATE_CANDIDATE when another record of the same system stands for the customer."""
-        known = self.link_of(link.system)
-        if known is not None and not self._stands_for(link):
-            said = f"{link.system} has {known.external_id} and {link.external_id} for {self.number}"
-            raise Refused("DUPLICATE_CANDIDATE", said)
-
     def _told(self, before: "Customer", link: Link | None = None) -> Self:
         """Tells once of what differs from before, a new link included; nothing new is nothing to tell."""
         after = self.linked(link) if link else self
@@ -245,7 +234,7 @@ class Customer(Aggregate):
             return after.telling(CustomerEvent.SALES_CHANGED)
         if self != before:
             return after.telling(CustomerEvent.CHANGED)
-        return after.telling(CustomerEvent.LINKED) if link and not before._stands_for(link) else after
+        return after.telling(CustomerEvent.LINKED) if link and not before.is_linked_to(link) else after
 
 
 def place_of(link: Link) -> str:
