@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from google.protobuf.message import Message
 from ordermesh.common.v1 import difference_pb2
-from ordermesh.connector.v1 import change_pb2
+from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
 from connectors.kit.exact_json import JsonObject
 from libs.common.differences import Place, differing, leaves
@@ -33,6 +33,23 @@ def differences(
         return is_redacted(record, field(path).partition(".")[2])
 
     return differing(Place(target, field, sensitive), leaves(held), leaves(wanted))
+
+
+def compared(
+    mapping: str,
+    target: str,
+    wanted: JsonObject,
+    found: JsonObject | None,
+    change: change_pb2.Change,
+    to_field: ToField,
+) -> connector_service_pb2.PreviewChangeResponse:
+    """The whole answer for a vendor's record, None where there is none yet."""
+    held = at_the_same_places(found or {}, wanted)
+    return connector_service_pb2.PreviewChangeResponse(
+        mapping=mapping,
+        exists=found is not None,
+        differences=differences(target, wanted, held if isinstance(held, dict) else {}, change, to_field),
+    )
 
 
 def at_the_same_places(held: object, wanted: object) -> object:

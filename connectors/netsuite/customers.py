@@ -11,7 +11,7 @@ from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
 from connectors.kit.exact_json import JsonObject
 from connectors.kit.mappings import pick
-from connectors.kit.preview import at_the_same_places, differences
+from connectors.kit.preview import compared
 from connectors.netsuite.client import NetSuiteClient, external
 from connectors.netsuite.mapping import customer as mapping
 from connectors.netsuite.references import References
@@ -81,18 +81,8 @@ class Customers:
         record = change.external_id or external(change.key)
         found = await self.client.read(RECORD_TYPE, record)
         wanted = body if found is None or change.fields else _told(body)
-        held = at_the_same_places(found[0] if found else {}, wanted)
-        return connector_service_pb2.PreviewChangeResponse(
-            mapping=name,
-            exists=found is not None,
-            differences=differences(
-                f"netsuite {RECORD_TYPE} {record}",
-                wanted,
-                held if isinstance(held, dict) else {},
-                change,
-                mapping.field_of,
-            ),
-        )
+        target = f"netsuite {RECORD_TYPE} {record}"
+        return compared(name, target, wanted, found[0] if found else None, change, mapping.field_of)
 
     async def _body(self, change: change_pb2.Change, pinned: str) -> tuple[str, JsonObject]:
         """Name of the mapping and what it makes of the change."""

@@ -15,7 +15,7 @@ from ordermesh.order.v1 import order_pb2
 
 from connectors.kit.exact_json import JsonObject
 from connectors.kit.mappings import pick
-from connectors.kit.preview import at_the_same_places, differences
+from connectors.kit.preview import compared
 from connectors.netsuite.client import NetSuiteClient, external
 from connectors.netsuite.mapping import order as mapping
 from connectors.netsuite.references import References
@@ -62,18 +62,8 @@ class SalesOrders:
         name, to_body = pick(mapping.SALES_ORDERS, pinned)
         body = to_body(change.order, await self._references_of(change))
         found = await self.client.read(RECORD_TYPE, external(change.key), expand=True)
-        held = at_the_same_places(found[0] if found else {}, body)
-        return connector_service_pb2.PreviewChangeResponse(
-            mapping=name,
-            exists=found is not None,
-            differences=differences(
-                f"netsuite {RECORD_TYPE} {external(change.key)}",
-                body,
-                held if isinstance(held, dict) else {},
-                change,
-                mapping.field_of,
-            ),
-        )
+        target = f"netsuite {RECORD_TYPE} {external(change.key)}"
+        return compared(name, target, body, found[0] if found else None, change, mapping.field_of)
 
     async def cancel(self, change: change_pb2.Change) -> change_pb2.Receipt:
         """Closes every open line. Refused with ORDER_SHIPPED once goods have left; what is ended counts as done."""
