@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from libs.common.context import CallContext, using
-from libs.common.durable.store import UNREACHABLE, UNSTORABLE, unreachable, unstorable
+from libs.common.durable.store import nothing_committed
 from libs.common.durable.tx import Group, Tx
 from libs.common.durable.unit import Unit
 
@@ -16,9 +16,9 @@ async def rehearse(
 ) -> T:
     """Runs `work` as a commit would and takes it back; what it would have changed stands in the transaction.
 
-    Raises what `work` raises, and NotDone while the database is away.
+    Raises what `work` raises, and NotDone while the database is away or another transaction is in the way.
     """
-    try:
+    with nothing_committed():
         async with unit.store.transaction() as (driver, transaction):
             try:
                 group = Group(driver, unit.clock.now(), unit.new_id, unit.sealer)
@@ -29,7 +29,3 @@ async def rehearse(
             finally:
                 if not driver.is_closed():
                     await transaction.rollback()
-    except UNSTORABLE as error:
-        raise unstorable() from error
-    except UNREACHABLE as error:
-        raise unreachable(error) from error

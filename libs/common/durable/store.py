@@ -1,7 +1,7 @@
 """The database of one service. Open this file for connections, schemas and what a database error means."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 import asyncpg
@@ -171,17 +171,9 @@ class Store:
         async def read(driver: asyncpg.Connection) -> list[asyncpg.Record]:
             return list(await driver.fetch(query, *arguments))
 
-        try:
+        with nothing_committed():
             async with self._opened(read) as (_, rows):
                 return rows
-        except AGAIN as error:
-            raise NotDone(
-                "CONFLICT", f"another transaction was in the way ({type(error).__name__})"
-            ) from error
-        except UNSTORABLE as error:
-            raise unstorable() from error
-        except UNREACHABLE as error:
-            raise unreachable(error) from error
 
     async def ping(self) -> None:
         """Raises NotDone when the database cannot be reached."""
@@ -211,6 +203,19 @@ async def _begin(driver: asyncpg.Connection) -> Transaction:
     transaction = driver.transaction()
     await transaction.start()
     return transaction
+
+
+@contextmanager
+def nothing_committed() -> Iterator[None]:
+    """For work that commits nothing: what the database says becomes NotDone, or Refused for a value."""
+    try:
+        yield
+    except AGAIN as error:
+        raise NotDone("CONFLICT", f"another transaction was in the way ({type(error).__name__})") from error
+    except UNSTORABLE as error:
+        raise unstorable() from error
+    except UNREACHABLE as error:
+        raise unreachable(error) from error
 
 
 def unreachable(error: BaseException, commit: Reach = Reach.NOT_SENT) -> OrdermeshError:

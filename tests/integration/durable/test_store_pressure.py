@@ -16,12 +16,22 @@ from google.protobuf.wrappers_pb2 import StringValue
 from libs.common.aggregate import Link
 from libs.common.durable import unit as unit_module
 from libs.common.durable.model import State
+from libs.common.durable.rehearsal import rehearse
 from libs.common.durable.unit import Unit
 from libs.common.errors import NotDone, OrdermeshError
 from libs.common.ids import new_id
 from libs.common.testing.disk import FULL, FullDisk
 from libs.common.testing.faults import MemorySystem
-from libs.common.testing.records import Note, NoteTx, WriteNote, a_key, id_in, render_note, write_note
+from libs.common.testing.records import (
+    Note,
+    NoteTx,
+    WriteNote,
+    a_context,
+    a_key,
+    id_in,
+    render_note,
+    write_note,
+)
 from tests.integration.durable.world import ERP, World, connector_target
 
 TABLES = ("idempotency", "notes", "event", "delivery", "audit", "link")
@@ -225,3 +235,14 @@ async def test_work_that_keeps_losing_is_told_so_and_leaves_nothing(world: World
 
     assert busy.value.reason == "CONFLICT"
     assert await world.count("notes") == 1
+
+
+async def test_a_rehearsal_that_another_transaction_hinders_is_not_done(world: World) -> None:
+    async def lose(tx: NoteTx) -> None:
+        await tx.driver.execute("DO $$ BEGIN RAISE EXCEPTION SQLSTATE '40P01'; END $$")
+
+    with pytest.raises(NotDone) as error:
+        await rehearse(world.unit, a_context(), "rehearsal", lose)
+
+    assert error.value.reason == "CONFLICT"
+    assert await world.counts() == EMPTY
