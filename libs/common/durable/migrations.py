@@ -125,8 +125,3 @@ def run_env() -> None:
     context.configure(connection=connection, target_metadata=None)
     with context.begin_transaction():
         context.run_migrations()
-
-
-def migrate_now(database_url: str, service: str, location: Path) -> None:
-    """`migrate` for a process that does nothing else."""
-    asyncio.run(migrate(database_url, service, location))
