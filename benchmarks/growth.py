@@ -87,7 +87,11 @@ async def _fill(driver: asyncpg.Connection, stored: int) -> None:
     there = await driver.fetchval("SELECT count(*) FROM orders")
     copies = await driver.fetchval("SELECT count(*) FROM orders WHERE record_id LIKE 'ord_00000%'")
     record_id = await driver.fetchval("SELECT max(record_id) FROM orders")
-    statements = [await _copying(driver, table, record_id) for table in COPIED]
+    key = await driver.fetchval(
+        "SELECT key FROM idempotency WHERE position($1 in answer) > 0 AND key NOT LIKE 'copy-%'",
+        record_id.encode(),
+    )
+    statements = [await _copying(driver, table, record_id, key) for table in COPIED]
     last = copies + stored - there
     for first in range(copies + 1, last + 1, FILLED_AT_ONCE):
         for statement in statements:
@@ -96,11 +100,11 @@ async def _fill(driver: asyncpg.Connection, stored: int) -> None:
     await driver.execute("CHECKPOINT")
 
 
-async def _copying(driver: asyncpg.Connection, table: str, record_id: str) -> str:
+async def _copying(driver: asyncpg.Connection, table: str, record_id: str, key: str) -> str:
     columns = await _columns(driver, table)
     values = [FRESH[name] if name in FRESH and not _own_state(table, name) else name for name in columns]
     by = {
-        "idempotency": f"position('{record_id}'::bytea in answer) > 0",
+        "idempotency": f"key = '{key}'",
         "orders": f"record_id = '{record_id}'",
     }.get(table, f"subject = 'orders/{record_id}'")
     return (
