@@ -35,6 +35,8 @@ def main() -> None:
         print(report.as_json(result))
     elif arguments.json:
         Path(arguments.json).write_text(report.as_json(result) + "\n")
+    if result.found.broken:
+        sys.exit("\n".join(f"{name} broke: {error}" for name, error in result.found.broken.items()))
 
 
 if __name__ == "__main__":

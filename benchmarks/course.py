@@ -117,6 +117,7 @@ async def run(extent: Extent, say: Say) -> report.Result:
         if course.found.ratios.get(name) is None:
             course.found.ratios[name] = None
             reason = NO_TIME if extent.whole or name not in LONG_ONES else FULL_ONLY
+            reason = "a part broke" if course.found.broken else reason
             course.found.reasons.setdefault(name, reason)
     course.found.notes.append(
         "Checked: every answer was 202, every acknowledged order is a row, all were paid."
@@ -165,7 +166,10 @@ class Course:
         return workers
 
     async def _part(self, name: str, part: Part) -> None:
-        """Nothing begins when nine tenths of the time are over, and nothing outlasts the limit."""
+        """Nothing begins when nine tenths of the time are over, and nothing outlasts the limit.
+
+        What breaks keeps no other part from being told; the run fails all the same, at its end.
+        """
         left = self._extent.limit - (perf_counter() - self._began)
         if left < self._extent.limit / 10:
             self._say(f"{name}: {NO_TIME}")
@@ -176,6 +180,9 @@ class Course:
                 self.found.take(await part())
         except TimeoutError:
             self._say(f"{name}: {NO_TIME}")
+        except Exception as error:  # noqa: BLE001  (told at the end, with everything else)
+            self.found.broken[name] = f"{type(error).__name__}: {error}"
+            self._say(f"{name}: broken, {self.found.broken[name]}")
 
     def _doors(self) -> list[str]:
         left_out = () if self._extent.whole else (accept.PROCRASTINATE,)

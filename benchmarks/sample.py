@@ -48,6 +48,8 @@ class Found:
     figures: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     """Single figures by table."""
     notes: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    """Parts that ended by an error, and by which."""
 
     def take(self, other: "Found") -> None:
         self.ratios.update(other.ratios)
@@ -56,6 +58,7 @@ class Found:
         for title, rows in other.figures.items():
             self.figures.setdefault(title, {}).update(rows)
         self.notes += other.notes
+        self.broken.update(other.broken)
 
 
 async def rounds(
