@@ -32,7 +32,14 @@ def build(settings: Settings, *, budget: Budget | None = None, clock: Clock | No
         settings.base_url,
         credentials.fetch,
         limits=limits,
-        budget=budget or SharedBudget(redis_url, settings.system, settings.calls_per_minute_max, clock=clock),
+        budget=budget
+        or SharedBudget(
+            redis_url,
+            settings.system,
+            settings.calls_per_minute_max,
+            processes_max=settings.processes_max,
+            clock=clock,
+        ),
         clock=clock,
     )
     options = Options(

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from connectors.kit.budget import PROCESSES_MAX
 from connectors.kit.settings import ConnectorSettings
 
 
@@ -29,7 +30,11 @@ class Settings(ConnectorSettings):
     concurrency_max: int = Field(default=5, ge=1, le=100)
     """Calls in flight. NetSuite bears 5 in a standard account, for all integrations together."""
     calls_per_minute_max: int = Field(default=0, ge=0)
-    """Calls per minute over all processes that speak to the account; 0 = no limit, as NetSuite sets none."""
+    """Calls per minute over all processes that speak to the account; 0 = no limit, as NetSuite sets none. Where Redis
+    and the connector are both new, the first minute counts as spent."""
+    processes_max: int = Field(default=PROCESSES_MAX, ge=1, le=100)
+    """Processes of this connector at the same time, at most, those that are just ending included. A quarter of
+    `calls_per_minute_max` is kept out of Redis and divided by it; without Redis, all of it."""
     read_timeout_seconds: float = Field(default=60.0, gt=0)
     """Longest silence within one answer; saving an order with scripts on it may take long."""
     total_timeout_seconds: float = Field(default=90.0, gt=0)

@@ -27,7 +27,14 @@ def build(
             total_seconds=settings.total_timeout_seconds,
             concurrency_max=settings.concurrency_max,
         ),
-        budget=budget or SharedBudget(redis_url, settings.system, settings.calls_per_minute_max, clock=clock),
+        budget=budget
+        or SharedBudget(
+            redis_url,
+            settings.system,
+            settings.calls_per_minute_max,
+            processes_max=settings.processes_max,
+            clock=clock,
+        ),
     )
     options = Options(
         system=settings.system,

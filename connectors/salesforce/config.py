@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from connectors.kit.budget import PROCESSES_MAX
 from connectors.kit.settings import ConnectorSettings
 
 
@@ -31,7 +32,11 @@ class Settings(ConnectorSettings):
     """Calls in flight; Salesforce allows 25 long ones per org, 5 in developer orgs."""
     calls_per_minute_max: int = Field(default=0, ge=0)
     """Calls per minute over all processes that speak to the org; 0 = no limit. Salesforce counts calls per 24 hours
-    for all its clients together, so set this to your share of them divided by 1,440."""
+    for all its clients together, so set this to your share of them divided by 1,440. Where Redis and the connector are
+    both new, the first minute counts as spent."""
+    processes_max: int = Field(default=PROCESSES_MAX, ge=1, le=100)
+    """Processes of this connector at the same time, at most, those that are just ending included. A quarter of
+    `calls_per_minute_max` is kept out of Redis and divided by it; without Redis, all of it."""
     read_timeout_seconds: float = Field(default=30.0, gt=0)
     """Longest silence within one answer; Salesforce itself waits about 10 s for a locked row."""
     total_timeout_seconds: float = Field(default=60.0, gt=0)

@@ -119,7 +119,8 @@ class ProcessSettings(BaseSettings):
     )
     """The invoice service's own database; takes precedence over ORDERMESH_DATABASE_URL."""
     redis_url: SecretStr | None = Field(default=None, validation_alias="ORDERMESH_REDIS_URL")
-    """`redis://…`; may be unset or out of reach at any time: everything is slower then, nothing is lost."""
+    """`redis://…`; may be unset or out of reach at any time: everything is slower then, nothing is lost. Its user needs
+    `INFO`, by which a restart is noticed."""
     log_level: str = Field(
         default="info", validation_alias="ORDERMESH_LOG_LEVEL", pattern="(?i)^(debug|info|warning|error)$"
     )

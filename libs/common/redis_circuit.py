@@ -44,16 +44,16 @@ class RedisCircuit:
         """False when there is no Redis at all."""
         return self._redis is not None
 
-    def is_worth_a_try(self, now: float) -> bool:
-        """True when Redis was away and the next question asks again."""
-        return self._ask_again_at is not None and now >= self._ask_again_at
+    def away_for(self, now: float) -> timedelta:
+        """Time until a question asks again; zero while Redis answers, and at once after it."""
+        return timedelta(seconds=max(0.0, (self._ask_again_at or now) - now))
 
     async def run(
         self, script: str, keys: Sequence[str], arguments: Sequence[int | str], now: float
     ) -> object:
         """The script's result, or None when Redis is not to be asked or does not answer."""
         was_open = self._ask_again_at is not None
-        if self._redis is None or (was_open and not self.is_worth_a_try(now)):
+        if self._redis is None or self.away_for(now):
             return None
         again_at = now + CIRCUIT.total_seconds()
         if was_open:
