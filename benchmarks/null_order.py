@@ -14,6 +14,7 @@ from asyncpg.transaction import Transaction
 
 from libs.common.durable.core import App
 from libs.common.durable.process import run_service
+from libs.common.durable.rows import SEPARATOR
 from libs.common.durable.store import Store
 from services.order import app
 from services.order.config import Settings
@@ -49,7 +50,7 @@ class NullDriver:
         if "FROM reference" in query:
             return await self._known(query, arguments)
         if query.endswith("FROM idempotency_rows"):
-            return [[len(cast(list[str], arguments[0]))]]  # as many keys as were to be claimed
+            return [("", cast(str, arguments[2]).count(SEPARATOR) + 1)]  # as many keys as were to be claimed
         return []
 
     async def _known(self, query: str, arguments: Sequence[object]) -> Rows:

@@ -4,15 +4,16 @@ An aggregate is a frozen value. A change returns a new one that carries the fact
 writes both in one commit, so nobody can forget the event.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from operator import attrgetter
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from libs.common.errors import Refused
+from libs.common.value import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Ruled:
     rule: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Aggregate:
     """One record with its history's length. Times are UTC."""
 
@@ -78,7 +79,7 @@ class Aggregate:
 
     def telling(self, *events: StrEnum) -> Self:
         """The same record with more to tell."""
-        return replace(self, pending=self.pending + events)
+        return revised(self, pending=self.pending + events)
 
     def link_of(self, system: str) -> Link | None:
         """Its link into a system, where there is one."""
@@ -121,25 +122,18 @@ A = TypeVar("A", bound=Aggregate)
 
 
 def revised(record: A, **changes: object) -> A:
-    """`dataclasses.replace` for records, on the way that every write takes: 4 µs for an order where that takes 10.
-
-    Nobody checks the names but the slots, and `__post_init__` does not run; no record has one.
-    """
+    """`dataclasses.replace` for records, which looks at each field by itself, on the way that every write takes."""
     kind: type = type(record)
-    read, setters = _slots_of(kind)
-    copy: A = object.__new__(kind)
-    for put, value in zip(setters, read(record), strict=True):
-        put(copy, value)
-    for name, value in changes.items():
-        object.__setattr__(copy, name, value)
+    names, read = _fields_of(kind)
+    copy: A = kind(**{**dict(zip(names, read(record), strict=True)), **changes})
     return copy
 
 
 @cache
-def _slots_of(kind: type) -> tuple[Callable[[object], tuple[object, ...]], tuple[Callable[..., None], ...]]:
-    """What reads all fields, and what writes each, in the same order."""
+def _fields_of(kind: type) -> tuple[Sequence[str], Callable[[object], tuple[Any, ...]]]:
+    """Names of all fields, and what reads them at once."""
     names = [field.name for field in fields(kind)]
-    return attrgetter(*names), tuple(getattr(kind, name).__set__ for name in names)
+    return names, attrgetter(*names)
 
 
 def is_stale(known: Link | None, seen: Link) -> bool:

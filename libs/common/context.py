@@ -8,17 +8,16 @@ it itself, from the row it works on:
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from libs.common.value import value
 
 CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 MESH_ROLE = "mesh"
 MESH_SYSTEM = "mesh"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CallContext:
     """One call's surroundings."""
 
@@ -49,14 +48,25 @@ def current_context() -> CallContext:
     return context
 
 
-@contextmanager
-def using(context: CallContext) -> Iterator[CallContext]:
+class Using:
+    """A block within which a context is set."""
+
+    __slots__ = ("_before", "_context")
+
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> CallContext:
+        self._before = current.set(self._context)
+        return self._context
+
+    def __exit__(self, *_: object) -> None:
+        current.reset(self._before)
+
+
+def using(context: CallContext) -> Using:
     """Sets the context for the block; tasks started inside inherit it."""
-    before = current.set(context)
-    try:
-        yield context
-    finally:
-        current.reset(before)
+    return Using(context)
 
 
 def accepted_id(text: str) -> str:

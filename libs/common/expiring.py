@@ -19,12 +19,10 @@ class Expiring(Generic[K, V]):
     def get(self, key: K, now: datetime) -> V | None:
         """The value while it is trusted."""
         entry = self._entries.get(key)
-        if entry is None or now - entry[0] > self._lifetime:
-            return None
-        return entry[1]
+        return entry[1] if entry is not None and now <= entry[0] else None
 
     def put(self, key: K, value: V, now: datetime) -> None:
-        self._entries[key] = (now, value)
+        self._entries[key] = (now + self._lifetime, value)
         self._entries.move_to_end(key)
         if len(self._entries) > self._entries_max:
             self._entries.popitem(last=False)

@@ -6,13 +6,15 @@ so a result is exact or an error.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation, Overflow
+from functools import lru_cache
+from typing import Any
 
 from google.type.decimal_pb2 import Decimal as DecimalMessage
 from google.type.money_pb2 import Money as MoneyMessage
 
 from libs.common.errors import Refused
+from libs.common.value import value
 
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation, Overflow])
 ROUNDING = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow])
@@ -52,9 +54,11 @@ _NANOS = 10**9
 _AMOUNT_NANOS_MAX = int(AMOUNT_MAX) * _NANOS
 _ORDINARY_QUANTITY = re.compile(r"[1-9][0-9]{0,7}(?:\.[0-9]{1,6})?")
 """A quantity as most are written: keeps every rule of `parse_quantity`, and one match tells so."""
+SEEN_MAX = 10_000
+"""Prices and quantities remembered: the same ones come again and again, and making one takes 2 µs."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Money:
     """An exact amount in one currency."""
 
@@ -83,11 +87,11 @@ class Money:
         return format(self.amount, "f")
 
 
-def sum_of_products(factors: Iterable[tuple[Decimal, Decimal]], currency: str) -> Money:
-    """Sum of the products, each rounded as `Money.rounded` does."""
-    step, total = _STEPS[currency], Decimal(0)
-    for price, quantity in factors:
-        total = EXACT.add(total, EXACT.multiply(price, quantity).quantize(step, context=ROUNDING))
+def sum_of_products(prices: Iterable[Decimal], quantities: Iterable[Decimal], currency: str) -> Money:
+    """Sum of price times quantity, each product rounded as `Money.rounded` does."""
+    step, total, add, rounded = _STEPS[currency], Decimal(0), EXACT.add, ROUNDING.quantize
+    for product in map(EXACT.multiply, prices, quantities):
+        total = add(total, rounded(product, step))
     return Money(total, currency)
 
 
@@ -117,8 +121,10 @@ def parse_decimal(text: str, reason: str, path: str) -> Decimal:
 def parse_quantity(message: DecimalMessage, path: str) -> Decimal:
     """Quantity above 0 and within bounds. Refused with QUANTITY_INVALID at `path`."""
     text: str = message.value
-    if _ORDINARY_QUANTITY.fullmatch(text):
-        return Decimal(text)
+    if len(text) <= DECIMAL_TEXT_MAX:
+        ordinary = _ordinary_quantity(text)
+        if ordinary is not None:
+            return ordinary
     value = parse_decimal(text or "0", "QUANTITY_INVALID", path)
     if value <= 0 or value > QUANTITY_MAX:
         raise Refused.field("QUANTITY_INVALID", path, f"must be more than 0 and at most {QUANTITY_MAX}")
@@ -127,19 +133,33 @@ def parse_quantity(message: DecimalMessage, path: str) -> Decimal:
     return value
 
 
+@lru_cache(SEEN_MAX)
+def _ordinary_quantity(text: str) -> Decimal | None:
+    return Decimal(text) if _ORDINARY_QUANTITY.fullmatch(text) else None
+
+
 def parse_money(message: MoneyMessage, reason: str, path: str) -> Money:
     """Amount above 0, not finer than its currency. Refused with CURRENCY_UNKNOWN or `reason` at `path`."""
-    currency, units, nanos = message.currency_code, message.units, message.nanos
-    decimals = CURRENCY_DECIMALS.get(currency)
-    if decimals is None:
+    currency = message.currency_code
+    if currency not in CURRENCY_DECIMALS:
         raise Refused.field("CURRENCY_UNKNOWN", f"{path}.currency_code", "is not an ISO 4217 code in use")
+    price = _price(currency, message.units, message.nanos)
+    if isinstance(price, str):
+        raise Refused.field(reason, path, price)
+    return price
+
+
+@lru_cache(SEEN_MAX)
+def _price(currency: str, units: int, nanos: int) -> Money | str:
+    """The price, or what is wrong with it."""
     if units < 0 or not 0 <= nanos < _NANOS:
-        raise Refused.field(reason, path, "must be more than 0, with nanos from 0 to 999,999,999")
+        return "must be more than 0, with nanos from 0 to 999,999,999"
     if not 0 < units * _NANOS + nanos <= _AMOUNT_NANOS_MAX:
-        raise Refused.field(reason, path, f"must be more than 0 and at most {AMOUNT_MAX}")
+        return f"must be more than 0 and at most {AMOUNT_MAX}"
+    decimals = CURRENCY_DECIMALS[currency]
     smallest, finer = divmod(units * _NANOS + nanos, 10 ** (9 - decimals))
     if finer:
-        raise Refused.field(reason, path, f"is finer than {currency} allows ({decimals} decimals)")
+        return f"is finer than {currency} allows ({decimals} decimals)"
     return Money(Decimal(smallest).scaleb(-decimals, EXACT), currency)
 
 
@@ -147,6 +167,20 @@ def money_from(message: MoneyMessage) -> Money:
     """Amount of a message that was checked before; may be negative."""
     nanos = Decimal(message.units * _NANOS + message.nanos)
     return Money(nanos.scaleb(-9, EXACT), message.currency_code)
+
+
+def money_parts(money: Money) -> Any:
+    """The message as a mapping, for the constructor of the message that holds it: half the price of copying one in.
+
+    Not to be changed: the same amount gets the same mapping.
+    """
+    return _parts_of(money.amount, money.currency)
+
+
+@lru_cache(SEEN_MAX)
+def _parts_of(amount: Decimal, currency: str) -> Any:
+    units, nanos = units_and_nanos(amount)
+    return {"units": units, "nanos": nanos, "currency_code": currency}
 
 
 def render_money(money: Money) -> MoneyMessage:

@@ -15,6 +15,7 @@ from typing import Self
 from libs.common.aggregate import Aggregate, Link
 from libs.common.errors import Refused
 from libs.common.money import Money, zero
+from libs.common.value import value
 
 
 class State(IntEnum):
@@ -81,7 +82,7 @@ class Document:
     payments: tuple[Payment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Invoice(Aggregate):
     """One invoice."""
 

@@ -55,7 +55,7 @@ class OrderServicer(order_service_pb2_grpc.OrderServiceServicer):
     def _begin_submit(self, request: pb.SubmitOrderRequest) -> "asyncio.Future[Answered]":
         """`SubmitOrder` for one of many; answers in bytes."""
         command = wire.parse_submit_order(request)
-        return self._unit.enlist(commands.submit_order, command, wire.render_submitted_order, once(request))
+        return self._unit.enlist(commands.submit_order, command, wire.submitted_order, once(request))
 
     async def CorrectOrder(
         self, request: pb.CorrectOrderRequest, context: Context

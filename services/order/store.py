@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql as pg
 from libs.common.context import CallContext
 from libs.common.durable.operations.obsolete import close_parked
 from libs.common.durable.reads import Reads
+from libs.common.durable.rows import lookup_statement
 from libs.common.durable.store import Store
 from libs.common.durable.tables import record_table
 from libs.common.durable.together import Together
@@ -181,8 +182,7 @@ class ReferenceReads:
 
     async def _read(self, keys: Sequence[CopyName]) -> Mapping[CopyName, Known]:
         rows = await self._store.fetch(
-            "SELECT tenant, name, record::text AS record FROM reference"
-            " JOIN unnest($1::text[], $2::text[]) AS asked (tenant, name) USING (tenant, name)",
+            lookup_statement("reference", "tenant, name, record::text AS record", ("tenant", "name")),
             [tenant for tenant, _ in keys],
             [name for _, name in keys],
         )

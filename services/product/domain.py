@@ -13,6 +13,7 @@ from typing import Self
 
 from libs.common.aggregate import Aggregate, Link
 from libs.common.money import Money
+from libs.common.value import value
 
 
 class State(IntEnum):
@@ -63,7 +64,7 @@ class CrmFields:
     marketing_text: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Product(Aggregate):
     """Something that can be ordered."""
 

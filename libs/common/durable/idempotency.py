@@ -28,9 +28,9 @@ class Once:
 
 def once(request: Message) -> Once:
     """Key and fingerprint of a request that has the field `idempotency_key`."""
-    bare = type(request)()
-    bare.CopyFrom(request)
-    bare.ClearField(KEY_FIELD)
-    digest = hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()
+    key: str = getattr(request, KEY_FIELD)
+    request.ClearField(KEY_FIELD)
+    digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+    setattr(request, KEY_FIELD, key)
     preview = PREVIEW_FIELD in request.DESCRIPTOR.fields_by_name and bool(getattr(request, PREVIEW_FIELD))
-    return Once(getattr(request, KEY_FIELD), digest, preview)
+    return Once(key, digest, preview)

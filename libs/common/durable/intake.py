@@ -46,7 +46,7 @@ class EventIntakeServicer(event_pb2_grpc.EventIntakeServiceServicer):
     async def _take_in(self, event: event_pb2.Event) -> None:
         with using(_context_of(event, current_context().actor)):
             once = Once(event.event_id, hashlib.sha256(event.data).digest())
-            await self._unit.run_once(self._take_in_event, event, _accepted, once)
+            await self._unit.run_once(self._take_in_event, event, _accepted, once, behind=True)
 
 
 def _of_distinct_subjects(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Event]]:

@@ -5,11 +5,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from google.protobuf.message import Message
-
 from libs.common.context import CallContext
 from libs.common.durable.idempotency import Once
 from libs.common.durable.tx import Tx
+from libs.common.turns import Turns
+
+GROUP_MAX = 64
+GROUPS_IN_FLIGHT = 4
+OF_TENANT_MAX = 2
+IN_COMPANY_MAX = 16
+"""Commands of a group while there are several parties."""
+BEHIND = "behind"
+"""The party of all commands that nobody waits for: they take turns with the tenants' calls."""
 
 T = TypeVar("T", bound=Tx)
 
@@ -20,7 +27,7 @@ class Job(Generic[T]):
 
     handler: Callable[[Any, T], Awaitable[object]]
     command: object
-    render: Callable[[Any], Message]
+    render: Callable[[Any], bytes]
     once: Once
     context: CallContext
     answered: "asyncio.Future[Answered]"
@@ -28,6 +35,17 @@ class Job(Generic[T]):
     @property
     def rule(self) -> str:
         return self.handler.__name__
+
+
+def in_turns() -> "Turns[Job[T]]":
+    """Where commands wait for their commit; those that somebody has given up are left out of it."""
+    return Turns(
+        lambda job: not job.answered.done(),
+        batches_max=GROUPS_IN_FLIGHT,
+        of_party_max=OF_TENANT_MAX,
+        items_max=GROUP_MAX,
+        in_company_max=IN_COMPANY_MAX,
+    )
 
 
 @dataclass(frozen=True, slots=True)

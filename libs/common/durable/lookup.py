@@ -35,8 +35,7 @@ async def find(tx: Tx, kind: Kind[A], condition: str, value: str, holds: Callabl
     condition: the same as `holds`, as trusted SQL over the table's columns with `$2` for `value`.
     """
     rows = await tx.driver.fetch(
-        f"SELECT record_id FROM {kind.table.name}"  # noqa: S608
-        f" WHERE tenant = $1 AND {condition} ORDER BY record_id LIMIT {FOUND_MAX}",
+        _holding(kind.table.name, condition),
         tx.context.tenant,
         value,
     )
@@ -44,6 +43,13 @@ async def find(tx: Tx, kind: Kind[A], condition: str, value: str, holds: Callabl
     near = {key[2] for key in (*tx.changed, *tx.group.seen) if key[:2] == place}
     found = [await tx.get(kind, record_id) for record_id in sorted(near | {row["record_id"] for row in rows})]
     return [record for record in found if record is not None and holds(record)]
+
+
+@cache
+def _holding(table: str, condition: str) -> str:
+    """A fence: for an order that the primary key has already, all records of the tenant would be read."""
+    holding = f"SELECT record_id FROM {table} WHERE tenant = $1 AND {condition} OFFSET 0"  # noqa: S608
+    return f"SELECT record_id FROM ({holding}) AS holding ORDER BY record_id LIMIT {FOUND_MAX}"  # noqa: S608
 
 
 async def find_sharing(

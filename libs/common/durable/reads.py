@@ -1,17 +1,32 @@
 """Reads of records outside any transaction. Open this file to see how a service's `Get` and `List` are served."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Generic, TypeVar
 
 from libs.common.aggregate import Aggregate
 from libs.common.durable.conditions import sql_of
+from libs.common.durable.model import Delivery
+from libs.common.durable.rows import lookup_statement
 from libs.common.durable.store import Store
 from libs.common.durable.together import Together
 from libs.common.durable.tx import Kind
+from libs.common.durable.tx.kind import COLUMNS
 from libs.common.filtering import Term
 
 A = TypeVar("A", bound=Aggregate)
-COLUMNS = "tenant, record_id, version, audit_hash, record::text AS record"
+AT_HAND: ContextVar[Delivery | None] = ContextVar("at_hand", default=None)
+
+
+@contextmanager
+def at_hand(delivery: Delivery) -> Iterator[None]:
+    """Within the block the record that came along with the delivery is not read again."""
+    token = AT_HAND.set(delivery)
+    try:
+        yield
+    finally:
+        AT_HAND.reset(token)
 
 
 class Reads(Generic[A]):
@@ -24,12 +39,16 @@ class Reads(Generic[A]):
 
     async def get(self, tenant: str, record_id: str) -> A | None:
         """The record as last committed, or None."""
+        under_way = AT_HAND.get()
+        if under_way is not None and under_way.record is not None:
+            event = under_way.event
+            if (event.tenant, event.subject) == (tenant, self._kind.subject(record_id)):
+                return under_way.record  # type: ignore[return-value]
         return (await self._together.get([(tenant, record_id)])).get((tenant, record_id))
 
     async def _read(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], A]:
         rows = await self._store.fetch(
-            f"SELECT {COLUMNS} FROM {self._kind.table.name}"  # noqa: S608
-            " JOIN unnest($1::text[], $2::text[]) AS asked (tenant, record_id) USING (tenant, record_id)",
+            lookup_statement(self._kind.table.name, COLUMNS, ("tenant", "record_id")),
             [tenant for tenant, _ in keys],
             [record_id for _, record_id in keys],
         )

@@ -6,9 +6,8 @@ transaction (what queued while the last commit was in flight, no timer), and whe
 
 import asyncio
 import typing
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -20,19 +19,22 @@ from libs.common.durable import tables
 from libs.common.durable.counts import count_commands, count_transitions
 from libs.common.durable.crash import crash_point
 from libs.common.durable.idempotency import RETENTION, Once
-from libs.common.durable.jobs import Answered, Job, Settled
+from libs.common.durable.jobs import BEHIND, Answered, Job, Settled, in_turns
+from libs.common.durable.rows import lookup_statement
 from libs.common.durable.seal import Sealer
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE, Store, unreachable, unstorable
 from libs.common.durable.tx import Group, LinkTaken, Tx
 from libs.common.errors import NotDone, OutcomeUnknown, Refused
 from libs.common.ids import NewId
 from libs.common.reach import Reach
+from libs.common.turns import Turn, Turns, in_stretches
 
 LOG = structlog.get_logger(__name__)
-GROUP_MAX = 64
-GROUPS_IN_FLIGHT = 2
+STRETCH = 4
+"""Commands of a group that are run before anything else gets a turn, while several parties are about: a millisecond."""
 WAITING_MAX = 4096
 RUNS_MAX = 6
+STORED_ANSWER = "tenant, method, key, fingerprint, answer"
 AWAY_MAX = 2
 """Commands in a row that find the database away, after which the rest of their group does not try."""
 
@@ -69,36 +71,48 @@ class Unit(Generic[T]):
         self._open_tx = open_tx
         self._wake = wake
         self._note_replay = note_replay
-        self._waiting: deque[Job[T]] = deque()
+        self._waiting: Turns[Job[T]] = in_turns()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._start_asked = False
 
     async def run_once(
-        self, handler: Callable[[Any, T], Awaitable[R]], command: object, render: Callable[[R], M], once: Once
+        self,
+        handler: Callable[[Any, T], Awaitable[R]],
+        command: object,
+        render: Callable[[R], M],
+        once: Once,
+        *,
+        behind: bool = False,
     ) -> M:
         """Runs the command under its key and answers as rendered; a repetition gets the stored answer.
 
+        behind: nobody waits for it; it takes turns with the tenants' calls as one more party.
         Raises Refused (the command's own, IDEMPOTENCY_KEY_REUSED), NotDone (overload, database away) or OutcomeUnknown
         (the database went away during the commit: repeat with the same key).
         """
-        answered = await self.enlist(handler, command, render, once)
+        answered = await self.enlist(
+            handler, command, lambda result: render(result).SerializeToString(), once, behind=behind
+        )
         if answered.replayed:
             self._note_replay()
         answer: M = _answer_type(render).FromString(answered.answer)
         return answer
 
     def enlist(
-        self, handler: Callable[[Any, T], Awaitable[R]], command: object, render: Callable[[R], M], once: Once
+        self,
+        handler: Callable[[Any, T], Awaitable[R]],
+        command: object,
+        render: Callable[[R], bytes],
+        once: Once,
+        *,
+        behind: bool = False,
     ) -> "asyncio.Future[Answered]":
-        """Like `run_once`, for a caller with many commands at a time: begins at once, answers in bytes.
-
-        Cancelling the future withdraws a command that has not been started.
-        """
+        """Like `run_once`, for many at a time: begins at once, answers in bytes. Cancelling withdraws what waits."""
         if len(self._waiting) >= WAITING_MAX:
             raise NotDone("OVERLOADED", "too many commands wait")
         loop = asyncio.get_running_loop()
         job: Job[T] = Job(handler, command, render, once, current_context(), loop.create_future())
-        self._waiting.append(job)
+        self._waiting.add(BEHIND if behind else job.context.tenant, job)
         if not self._start_asked:
             self._start_asked = True
             # Once what is ready now has run: commands that came together are committed together. Begun at the first,
@@ -108,24 +122,14 @@ class Unit(Generic[T]):
 
     def _start_groups(self) -> None:
         self._start_asked = False
-        while self._waiting and len(self._in_flight) < GROUPS_IN_FLIGHT:
-            jobs = self._next_jobs()
-            if jobs:
-                task = asyncio.create_task(self._run_and_tell(jobs))
-                self._in_flight.add(task)
-                task.add_done_callback(self._group_ended)
+        while turn := self._waiting.take():
+            task = asyncio.create_task(self._run_and_tell(turn.items))
+            self._in_flight.add(task)
+            task.add_done_callback(partial(self._group_ended, turn))
 
-    def _next_jobs(self) -> list[Job[T]]:
-        """The oldest that somebody still waits for."""
-        jobs: list[Job[T]] = []
-        while self._waiting and len(jobs) < GROUP_MAX:
-            job = self._waiting.popleft()
-            if not job.answered.done():
-                jobs.append(job)
-        return jobs
-
-    def _group_ended(self, task: "asyncio.Task[None]") -> None:
+    def _group_ended(self, turn: Turn[Job[T]], task: "asyncio.Task[None]") -> None:
         self._in_flight.discard(task)
+        self._waiting.ended(turn)
         self._start_groups()
 
     async def _run_and_tell(self, jobs: Sequence[Job[T]]) -> None:
@@ -176,7 +180,7 @@ class Unit(Generic[T]):
         settled = Settled()
         stored = await self._stored_answers(group, jobs)
         started: set[tuple[str, str, str]] = set()
-        for job in jobs:
+        async for job in in_stretches(jobs, STRETCH if self._waiting.in_company else len(jobs)):
             key = (job.context.tenant, job.rule, job.once.key)
             if job.once.preview:
                 await self._run_job(group, job, settled)
@@ -193,7 +197,7 @@ class Unit(Generic[T]):
         tx = self._open_tx(group, job.context, job.rule)
         try:
             with using(job.context):
-                answer = job.render(await job.handler(job.command, tx)).SerializeToString()
+                answer = job.render(await job.handler(job.command, tx))
         except AGAIN + UNREACHABLE + UNSTORABLE:
             raise
         except Exception as error:  # noqa: BLE001  (one command's fault is not the group's)
@@ -225,9 +229,7 @@ class Unit(Generic[T]):
         self, group: Group, jobs: Sequence[Job[T]]
     ) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
         rows = await group.driver.fetch(
-            "SELECT tenant, method, key, fingerprint, answer FROM idempotency"
-            " JOIN unnest($1::text[], $2::text[], $3::text[]) AS asked (tenant, method, key)"
-            " USING (tenant, method, key)",
+            lookup_statement("idempotency", STORED_ANSWER, ("tenant", "method", "key")),
             [job.context.tenant for job in jobs],
             [job.rule for job in jobs],
             [job.once.key for job in jobs],

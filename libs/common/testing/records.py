@@ -17,6 +17,7 @@ from libs.common.durable.idempotency import Once
 from libs.common.durable.tables import record_table
 from libs.common.durable.tx import Group, Kind, Records, Tx
 from libs.common.errors import Refused
+from libs.common.value import value
 
 NOTES = record_table("notes", sa.MetaData(), "text")
 CREATE_NOTES = """
@@ -33,7 +34,7 @@ class NoteEvent(StrEnum):
     CHANGED = "NoteChanged"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Note(Aggregate):
     """A text that somebody keeps."""
 

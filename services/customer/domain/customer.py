@@ -14,6 +14,7 @@ from libs.common.address import Address
 from libs.common.aggregate import Aggregate, Link
 from libs.common.errors import Refused
 from libs.common.money import Money
+from libs.common.value import value
 
 ALSO_MAX = 50
 """Further records that stand for one customer."""
@@ -73,7 +74,7 @@ class CrmFields:
     engagement: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Customer(Aggregate):
     """One business customer."""
 

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from libs.common.money import Money, sum_of_products, zero
+from libs.common.value import value
 from services.order.domain.states import State
 
 
@@ -17,7 +18,7 @@ class Party:
     external_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class OrderLine:
     """One position. `quantity` is in `unit_code`, `unit_price` is for one unit."""
 
@@ -105,7 +106,8 @@ def sum_money(amounts: list[Money], currency: str) -> Money:
 
 def sum_of(lines: tuple[OrderLine, ...], currency: str) -> Money:
     """Sum of the line amounts; all are in this currency."""
-    return sum_of_products(((line.unit_price.amount, line.quantity) for line in lines), currency)
+    prices, quantities = [line.unit_price.amount for line in lines], [line.quantity for line in lines]
+    return sum_of_products(prices, quantities, currency)
 
 
 def shipped_quantities(shipments: tuple[Shipment, ...]) -> dict[str, Decimal]:

@@ -13,13 +13,15 @@ from ordermesh.product.v1 import product_events_pb2, product_pb2
 from libs.common import money
 from libs.common.errors import Refused
 from libs.common.ownership import ownership_of
-from libs.common.wire import link_of_change, parse_date
+from libs.common.wire import link_of_change, parse_date, with_message
 from services.order import domain
 from services.order.commands import TakeInProgress
 from services.order.domain import Order, State
 from services.order.wire.answers import shown
 
 OWNERSHIP = ownership_of(order_pb2.Order.DESCRIPTOR)
+ORDER_IN_EVENT = order_events_pb2.OrderReceived.ORDER_FIELD_NUMBER
+"""The same in all order events."""
 ERP_STATES: dict[int, State | None] = {
     change_pb2.ERP_ORDER_STATUS_PENDING: None,
     change_pb2.ERP_ORDER_STATUS_ACCEPTED: State.ACCEPTED,
@@ -34,8 +36,7 @@ ERP_STATES: dict[int, State | None] = {
 def render_event(name: str, order: Order) -> tuple[str, bytes]:
     """Full name and data of an event: each holds the order just after the change."""
     event_type: type[Message] = getattr(order_events_pb2, name)
-    data = event_type(order=shown(order)).SerializeToString()
-    return event_type.DESCRIPTOR.full_name, data
+    return event_type.DESCRIPTOR.full_name, with_message(event_type(), ORDER_IN_EVENT, shown(order))
 
 
 def order_of_event(data: bytes) -> order_pb2.Order:

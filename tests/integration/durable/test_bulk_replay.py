@@ -7,7 +7,6 @@ from ordermesh.operations.v1 import operations_pb2
 from ordermesh.operations.v1 import operations_service_pb2 as pb
 
 from libs.common.context import using
-from libs.common.durable import unit as unit_module
 from libs.common.durable.operations.servicer import OperationsServicer
 from libs.common.durable.tx import verify_audit
 from libs.common.durable.unit import Unit
@@ -71,10 +70,8 @@ def servicer_of(unit: Unit[NoteTx], desk: Desk) -> OperationsServicer[NoteTx]:
     return OperationsServicer(unit, lambda: desk.relay.lanes, {}, desk.rung.append, frozenset({"erp"}))
 
 
-async def test_two_bulk_replays_of_one_commit_follow_one_another(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(unit_module, "GROUPS_IN_FLIGHT", 1)
+async def test_two_bulk_replays_of_one_commit_follow_one_another(desk: Desk) -> None:
+    """What is begun in one pass of the loop shares a commit."""
     await parked(desk, 8)
     _, first, second = await asyncio.gather(
         desk.world.write("x"),

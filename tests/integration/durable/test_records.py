@@ -47,6 +47,19 @@ async def by_link(world: World, system: str, external_id: str) -> Note | None:
     )
 
 
+ODD = ("plain", "a,b", "{}", 'a "b"', "a\\b", "a\x1fb", "\x1f", " ", "NULL", "é")
+
+
+async def test_rows_stored_together_keep_every_character_of_their_texts(world: World) -> None:
+    for odd in (ODD, ODD[:2], ODD[5:6]):
+        keys = [f"{len(odd)}{external_id}" for external_id in odd]
+        ids = await asyncio.gather(*(write_linked(world, key, text=key) for key in keys))
+        found = [await by_link(world, "erp", key) for key in keys]
+        assert [(note.record_id, note.text) for note in found if note] == list(zip(ids, keys, strict=True))
+        again = await asyncio.gather(*(write_linked(world, key, text=key) for key in keys))
+        assert again == ids
+
+
 # Tenants ------------------------------------------------------------------------------------------------
 
 

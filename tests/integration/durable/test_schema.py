@@ -13,6 +13,7 @@ from libs.common.durable.claims import CLAIM, set_back
 from libs.common.durable.migrations import migrate
 from libs.common.durable.operations.queries import Operations
 from libs.common.durable.readings import DEPTHS, ROWS_MAX
+from libs.common.durable.rows import lookup_statement
 from libs.common.durable.store import schema_of
 from libs.common.ids import new_id
 from libs.common.listing import parse_page
@@ -193,6 +194,20 @@ async def test_the_exception_queue_is_read_by_its_index(crowded: World) -> None:
     nodes = await plan_of(crowded, query, *arguments)
 
     assert "Seq Scan" not in scanned(nodes, "delivery")
+
+
+async def test_a_key_is_looked_up_by_its_index_though_the_table_was_empty_when_that_was_planned(
+    world: World,
+) -> None:
+    lookup = lookup_statement("idempotency", "answer", ("tenant", "method", "key"))
+    await world.execute("SET plan_cache_mode = force_generic_plan")
+    await world.execute(f"PREPARE looked_up AS {lookup}")
+
+    plan = await world.rows("EXPLAIN EXECUTE looked_up('{acme}', '{submit_order}', '{k}')")
+
+    told = "\n".join(str(row["QUERY PLAN"]) for row in plan)
+    assert "Index Scan using idempotency_pkey" in told
+    assert "Seq Scan" not in told
 
 
 @pytest.mark.parametrize(

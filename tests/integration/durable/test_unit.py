@@ -109,6 +109,53 @@ async def test_commands_that_wait_together_share_commits(world: World) -> None:
     assert transactions[0]["commits"] == 3
 
 
+async def flooded(
+    world: World, gate: asyncio.Event, count: int, *, behind: bool
+) -> list[asyncio.Task[object]]:
+    """Commands that end when the gate opens; returns once the first of them are under way."""
+    begun = asyncio.Event()
+
+    async def write_later(command: WriteNote, tx: NoteTx) -> Note:
+        begun.set()
+        await gate.wait()
+        return await write_note(command, tx)
+
+    async def run(number: int) -> object:
+        command = WriteNote(f"flood {number}")
+        return await world.unit.run_once(
+            write_later, command, render_note, a_key(f"flood {number}"), behind=behind
+        )
+
+    tasks = [asyncio.create_task(run(number)) for number in range(count)]
+    await begun.wait()
+    return tasks
+
+
+@pytest.mark.parametrize("behind", [False, True])
+async def test_another_tenant_s_backlog_does_not_hold_a_command_up(world: World, behind: bool) -> None:
+    gate = asyncio.Event()
+    flood = await flooded(world, gate, 300, behind=behind)
+
+    with using(a_context(tenant="other")):
+        await world.write("through")
+
+    assert await world.count("notes") == 1
+    gate.set()
+    await asyncio.gather(*flood)
+    assert await world.count("notes") == 301
+
+
+async def test_what_nobody_waits_for_does_not_hold_up_calls_of_the_same_tenant(world: World) -> None:
+    gate = asyncio.Event()
+    flood = await flooded(world, gate, 300, behind=True)
+
+    await world.write("through")
+
+    assert await world.count("notes") == 1
+    gate.set()
+    await asyncio.gather(*flood)
+
+
 async def test_a_command_that_fails_does_not_touch_the_others_of_its_commit(world: World) -> None:
     unit = world.unit
 

@@ -10,6 +10,7 @@ from ordermesh.order.v1 import order_service_pb2
 from gateway.coalesce import BATCH, ENTRIES_MAX, SUBMIT, Coalesced
 from gateway.exchange import Exchange, Message
 from gateway.forward import Answered
+from libs.common.context import CallContext
 from libs.common.errors import NotDone, Refused
 from libs.common.rpc.contract import Method, methods
 from libs.common.rpc.status import status_of
@@ -39,6 +40,7 @@ class Backend:
         assert method.path == BATCH
         entries = list(order_service_pb2.BatchSubmitOrdersRequest.FromString(request).entries)
         self.batches.append(entries)
+        await self.gate.wait()
         if self.broken:
             raise self.broken
         outcomes = [self._outcome(entry) for entry in entries]
@@ -57,7 +59,7 @@ async def nothing_more() -> Message:
     raise AssertionError("nobody reads the body here")
 
 
-def an_exchange(number: int) -> Exchange:
+def an_exchange(number: int, tenant: str = "acme") -> Exchange:
     return Exchange(
         "POST",
         "/v1/orders",
@@ -67,7 +69,16 @@ def an_exchange(number: int) -> Exchange:
         f"cor-{number}",
         f"trace-{number}",
         token=f"token-{number}",
+        context=CallContext(
+            tenant=tenant, system="", actor="", roles=frozenset(), correlation_id=f"cor-{number}"
+        ),
     )
+
+
+async def passes() -> None:
+    """What is ready runs, and what becomes ready by it."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def handed_in(backend: Backend, requests: list[bytes]) -> list[Answered | BaseException]:
@@ -126,6 +137,52 @@ async def test_no_batch_is_larger_than_the_contract_allows() -> None:
     backend = Backend()
     await handed_in(backend, [b"x"] * 300)
     assert max(len(batch) for batch in backend.batches) <= ENTRIES_MAX
+
+
+async def test_a_flooding_tenant_s_backlog_stands_before_nobody_else() -> None:
+    backend = Backend()
+    coalesced = Coalesced(backend.single, backend.together)
+
+    async def hand_in(request: bytes, tenant: str) -> Answered:
+        return await coalesced.forward("order", methods()[SUBMIT], request, an_exchange(1, tenant))
+
+    flood = [asyncio.create_task(hand_in(b"flood %d" % number, "acme")) for number in range(300)]
+    await passes()
+    assert sum(len(batch) for batch in backend.batches) < 300, "most of it still waits"
+    other = asyncio.create_task(hand_in(b"other", "globex"))
+    await passes()
+
+    assert backend.alone == [b"other"]
+    backend.gate.set()
+    assert await other == Answered(b"answer to other")
+    assert len(await asyncio.gather(*flood)) == 300
+
+
+async def test_an_order_that_was_given_up_while_it_waited_is_not_handed_on() -> None:
+    backend = Backend()
+    coalesced = Coalesced(backend.single, backend.together)
+    calls = [
+        asyncio.create_task(
+            coalesced.forward("order", methods()[SUBMIT], b"order %d" % number, an_exchange(number))
+        )
+        for number in range(2 * ENTRIES_MAX + 2)
+    ]
+    await passes()
+    calls[-1].cancel()
+    await passes()
+    backend.gate.set()
+    await asyncio.gather(*calls[:-1])
+
+    assert backend.alone == [b"order %d" % (2 * ENTRIES_MAX)]
+
+
+async def test_a_batch_whose_answer_cannot_be_read_fails_each_of_its_entries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backend = Backend()
+    monkeypatch.setattr(backend, "_outcome", lambda entry: batch_pb2.BatchOutcome(status=b"\xff"))
+    answers = await handed_in(backend, [b"x"] * 9)
+    assert all(isinstance(answer, Exception) for answer in answers)
 
 
 async def test_other_methods_pass_by() -> None:

@@ -1,6 +1,6 @@
 """One commit under way: what its commands have seen and want written. Open this file to follow a write to its row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from libs.common.aggregate import Aggregate
 from libs.common.durable import tables
-from libs.common.durable.rows import Row, insert_rows, insert_together, update_rows
+from libs.common.durable.rows import Errand, Row, insert_rows, insert_together, update_rows
 from libs.common.durable.seal import Sealer
 from libs.common.durable.tx.kind import Kind
 from libs.common.ids import NewId
@@ -87,6 +87,7 @@ class Group:
         """Targets that will have something due once this is committed."""
         self._before: dict[Key, tuple[Kind[Aggregate], Aggregate | None]] = {}
         self._writes = Writes()
+        self._errands: list[Errand] = []
         self._upsert_suffix: dict[sa.Table, str] = {tables.LINK: UPSERT_LINK}
 
     def accept(self, tx: Command) -> None:
@@ -102,6 +103,31 @@ class Group:
         """A further row to insert, outside any command."""
         self._writes.inserts.setdefault(table, []).append(row)
 
+    def along(self, errand: Errand) -> None:
+        """A statement that travels with what is inserted."""
+        self._errands.append(errand)
+
+    def new_events(self) -> Mapping[str, Row]:
+        """Events that this commit adds, by id."""
+        return {str(row["event_id"]): row for row in self._writes.inserts.get(tables.EVENT, ())}
+
+    def take_deliveries(self, is_taken: Callable[[Row], bool]) -> list[Row]:
+        """Takes deliveries out of what is to be inserted; an errand is to insert them instead."""
+        rows = self._writes.inserts.get(tables.DELIVERY, [])
+        taken = [row for row in rows if is_taken(row)]
+        if taken:
+            names = {(row["event_id"], row["target"]) for row in taken}
+            rows[:] = [row for row in rows if (row["event_id"], row["target"]) not in names]
+        return taken
+
+    def stored(self) -> Mapping[tuple[str, str], Aggregate]:
+        """Records as this commit leaves them, by tenant and subject."""
+        return {
+            (record.tenant, kind.subject(record.record_id)): record
+            for key, (kind, _) in self._before.items()
+            if (record := self.seen[key]) is not None
+        }
+
     def transitions(self) -> Iterator[tuple[str, Enum | None, Enum | None]]:
         """Collection, state before and after of each record that is in another state now; a new one was in none."""
         for key, (kind, before) in self._before.items():
@@ -113,21 +139,22 @@ class Group:
         """Writes everything. Raises Lost when a key, version, sequence or link was taken meanwhile."""
         made, changed = self._records()
         inserts = self._writes.inserts
+        self.targets |= {str(row["target"]) for row in inserts.get(tables.DELIVERY, ())}
         keys = sorted(inserts.pop(tables.IDEMPOTENCY, []), key=_key_of)
         told = {table: inserts.pop(table, []) for table in (tables.EVENT, tables.DELIVERY, tables.AUDIT)}
         if changed:
             # Whoever changes the same record waits here for its row, not further down for an event's number.
             await self._insert({tables.IDEMPOTENCY: keys, **made})
             await self._update(changed)
-            await self._insert({**told, **inserts})
+            await self._insert({**told, **inserts}, self._errands)
         else:
-            await self._insert({tables.IDEMPOTENCY: keys, **made, **told, **inserts})
+            await self._insert({tables.IDEMPOTENCY: keys, **made, **told, **inserts}, self._errands)
         await self._flush_deliveries(self._writes.updates.get(tables.DELIVERY, []))
         for table, rows in self._writes.upserts.items():
             await self._flush_upserts(table, rows)
 
-    async def _insert(self, rows: Mapping[sa.Table, Sequence[Row]]) -> None:
-        claimed = await insert_together(self.driver, rows, tables.IDEMPOTENCY)
+    async def _insert(self, rows: Mapping[sa.Table, Sequence[Row]], errands: Sequence[Errand] = ()) -> None:
+        claimed = await insert_together(self.driver, rows, tables.IDEMPOTENCY, errands)
         if claimed != len(rows.get(tables.IDEMPOTENCY, ())):
             raise Lost("an idempotency key was answered meanwhile")
 

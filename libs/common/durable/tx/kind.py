@@ -23,6 +23,8 @@ def mesh(_system: str) -> str:
 STORED_APART = {"tenant", "record_id", "version", "audit_hash", "pending", "ruled"}
 """Fields of an aggregate that are columns or not stored at all; everything else is the JSON record."""
 PARSED_MAX = 256
+COLUMNS = "tenant, record_id, version, audit_hash, record::text AS record"
+"""What `Kind.load` wants of a row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from libs.common.durable.rows import Row
 from libs.common.durable.tx import proposals
 from libs.common.durable.tx.audit import audit_digest, changes, rulings
 from libs.common.durable.tx.group import Group, Key, MemoryKey, Writes
-from libs.common.durable.tx.kind import A, Kind
+from libs.common.durable.tx.kind import COLUMNS, A, Kind
 from libs.common.errors import Refused
 from libs.common.ids import NewId
 from libs.common.ownership import MESH, Ownership, check_registered, check_stored
@@ -34,7 +34,7 @@ class Tx:
         """Each record as this command found it and as it leaves it."""
         self.memory: dict[MemoryKey, object] = {}
         self.targets: set[str] = set()
-        """Targets to wake once this is committed."""
+        """Targets to wake once this is committed, besides those that new deliveries go to."""
         self.writes = Writes()
         self.kinds: dict[str, Kind[Any]] = {}
         """The kinds this service's transactions know, by collection."""
@@ -51,8 +51,7 @@ class Tx:
             return self.changed[key][2]  # type: ignore[return-value]
         if key not in self.group.seen:
             row = await self.driver.fetchrow(
-                f"SELECT tenant, record_id, version, audit_hash, record::text AS record FROM {kind.table.name}"  # noqa: S608
-                " WHERE tenant = $1 AND record_id = $2",
+                f"SELECT {COLUMNS} FROM {kind.table.name} WHERE tenant = $1 AND record_id = $2",  # noqa: S608
                 self.context.tenant,
                 record_id,
             )
@@ -176,7 +175,6 @@ class Tx:
                 "create_time": self.now,
             }
             self.writes.inserts.setdefault(tables.DELIVERY, []).append(delivery)
-            self.targets.add(target)
         return event_id
 
     def _audit(

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from libs.common.durable import tables
 from libs.common.durable.migrations import core_statements, statements_of
-from libs.common.durable.rows import _insert_statement, _update_statement
+from libs.common.durable.rows import Way, _insert_statement, _packed, _update_statement
 
 
 def test_an_insert_takes_one_array_for_each_column() -> None:
@@ -21,15 +21,48 @@ def test_an_insert_takes_one_array_for_each_column() -> None:
     )
 
 
-def test_a_time_that_all_rows_share_travels_once() -> None:
+def test_what_all_rows_share_travels_once_and_texts_travel_as_one() -> None:
     statement = _insert_statement(
-        tables.CURSOR, ("tenant", "caught_up_time"), "", 3, frozenset({"caught_up_time"})
+        tables.CURSOR,
+        ("tenant", "kind", "position", "caught_up_time"),
+        "",
+        (Way.SHARED, Way.JOINED, Way.ARRAY, Way.SHARED),
+        3,
     )
 
     assert statement == (
-        "INSERT INTO cursor (tenant, caught_up_time) SELECT t.tenant, $4::timestamptz"
-        " FROM unnest($3::text[]) AS t(tenant) "
+        "INSERT INTO cursor (tenant, kind, position, caught_up_time)"
+        " SELECT $3::text, t.kind, t.position, $6::timestamptz"
+        " FROM unnest(string_to_array($4::text, E'\\x1f'), $5::bytea[]) AS t(kind, position) "
     )
+
+
+def _cursor(**values: object) -> dict[str, object]:
+    return {"tenant": "acme", "system": "erp", "kind": "a", "position": b"1", "reason": "", **values}
+
+
+def test_a_row_alone_travels_without_arrays() -> None:
+    (_, columns, ways), arguments = _packed(tables.CURSOR, [_cursor()])
+
+    assert arguments == ["acme", "erp", "a", b"1", ""]
+    assert set(ways) == {Way.SHARED}
+    assert " FROM " not in _insert_statement(tables.CURSOR, columns, "", ways)
+
+
+@pytest.mark.parametrize("reason", ["holds the \x1f of others", None])
+def test_a_text_that_cannot_be_joined_travels_in_an_array(reason: str | None) -> None:
+    (_, _, ways), arguments = _packed(tables.CURSOR, [_cursor(kind="a"), _cursor(kind="", reason=reason)])
+
+    assert ways == (Way.SHARED, Way.JOINED, Way.JOINED, Way.ARRAY, Way.ARRAY)
+    assert arguments == ["acme", "erp\x1ferp", "a\x1f", (b"1", b"1"), ("", reason)]
+
+
+def test_columns_that_are_alike_together_are_shared_together_or_not_at_all() -> None:
+    events = [{"tenant": "acme", "actor": actor, "event_id": actor, "type": "t"} for actor in "ab"]
+
+    (_, _, ways), _ = _packed(tables.EVENT, events)
+
+    assert ways == (Way.JOINED, Way.JOINED, Way.JOINED, Way.SHARED)
 
 
 def test_an_update_counts_only_where_what_was_there_still_stands() -> None:

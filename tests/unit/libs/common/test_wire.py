@@ -1,0 +1,32 @@
+"""Pieces of messages: what is put together from bytes reads as what was set."""
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from ordermesh.order.v1 import order_events_pb2, order_pb2, order_service_pb2
+
+from libs.common.wire import EPOCH, parse_time, render_time, time_parts, with_message
+
+
+@pytest.mark.parametrize("characters", [0, 1, 120, 130, 20_000])
+def test_a_message_with_one_more_field_in_bytes_reads_as_if_that_field_had_been_set(characters: int) -> None:
+    order = order_pb2.Order(memo="m" * characters)
+    answer = order_service_pb2.SubmitOrderResponse(order_id="ord_1")
+
+    content = with_message(answer, answer.ORDER_FIELD_NUMBER, order.SerializeToString())
+
+    answer.order.CopyFrom(order)
+    assert content == answer.SerializeToString()
+    assert order_service_pb2.SubmitOrderResponse.FromString(content) == answer
+
+
+def test_nothing_is_needed_but_the_field() -> None:
+    content = with_message(order_events_pb2.OrderTaxed(), order_events_pb2.OrderTaxed.ORDER_FIELD_NUMBER, b"")
+
+    assert order_events_pb2.OrderTaxed.FromString(content).HasField("order")
+
+
+def test_a_time_in_parts_is_the_time() -> None:
+    moment = parse_time(Timestamp(seconds=1_766_400_000, nanos=123_456_000))
+
+    assert Timestamp(**time_parts(moment)) == render_time(moment)
+    assert time_parts(EPOCH) == {"seconds": 0, "nanos": 0}
