@@ -6,10 +6,16 @@ plain text. Here headers are bounded in size, number and time, and every answer 
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
+from urllib.parse import unquote
 
+import httptools
+from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway.cycle import Cycle
+from gateway.exchange import ARRIVED
 from gateway.problems import PAUSED_STATUSES, RETRY_SECONDS_DEFAULT, bare_problem
 
 HEADER_BYTES_MAX = 32 * 1024
@@ -19,6 +25,7 @@ TARGET_BYTES_MAX = 16 * 1024
 HEADERS_MAX = 100
 REQUEST_SECONDS_MAX = 60.0
 """From connecting, or a request's first bytes, to its last byte. The body has a shorter bound of its own."""
+TARGETS_AT_HAND = 256
 ANSWER_SECONDS_MAX = 60.0
 """Time in which a caller may read nothing of an answer that is ready for it."""
 
@@ -52,6 +59,8 @@ class BoundedConnection(HttpToolsProtocol):
     """True between the first and the last byte of a request."""
     _in_headers = False
     _header_bytes = 0
+    _idle_since = 0.0
+    """Loop time of the last answer's end."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -63,6 +72,8 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self._stop_unread_timer()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -90,12 +101,14 @@ class BoundedConnection(HttpToolsProtocol):
             self._start_timer()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._arriving = self._in_headers = True
         self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        super().on_url(url)
+        self.url += url
         if len(self.url) > TARGET_BYTES_MAX:
             self._fault = TARGET_TOO_LONG
             raise ValueError(TARGET_TOO_LONG.detail)
@@ -105,15 +118,85 @@ class BoundedConnection(HttpToolsProtocol):
         if self._header_bytes > HEADER_BYTES_MAX or len(self.headers) >= HEADERS_MAX:
             self._fault = HEADERS_TOO_LARGE
             raise ValueError(HEADERS_TOO_LARGE.detail)
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        """Like the base class, which also knows WebSockets and limits that nobody sets here."""
         self._in_headers = False
-        super().on_headers_complete()
+        version = self.parser.get_http_version()
+        before = self.cycle
+        self.scope = self._scope(version)
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self.scope["extensions"] = {ARRIVED: {"body": self.cycle.arrived}}
+        if before is None or before.response_complete:  # type: ignore[redundant-expr]
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _scope(self, version: str) -> HTTPScope:
+        path, raw_path, query = _target(self.url)
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": "https" if self.config.is_ssl else "http",
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            "method": self.parser.get_method().decode("ascii"),
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+        }
 
     def on_message_complete(self) -> None:
         self._arriving = False
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Like the base class, but that one timer looks after a connection for as long as it lives."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_again_in(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Called by the base class for all that is received: the timer looks by itself."""
+
+    def timeout_keep_alive_handler(self) -> None:
+        under_way = self._arriving or not self.cycle.response_complete
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if under_way or left > 0:
+            self._look_again_in(self.timeout_keep_alive if under_way else left)
+        else:
+            self.transport.close()
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def send_400_response(self, msg: str) -> None:
         """Called by the base class for whatever the parser refuses."""
@@ -152,3 +235,11 @@ class BoundedConnection(HttpToolsProtocol):
             self._refuse(TOO_SLOW)
         else:
             self.transport.close()
+
+
+@lru_cache(TARGETS_AT_HAND)
+def _target(url: bytes) -> tuple[str, bytes, bytes]:
+    """Path, path as it was sent, and query."""
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import exchange as wire
 from gateway.auth import Admission
-from gateway.exchange import AtTheEdge, Exchange, Reply, exchange_of
+from gateway.exchange import ARRIVED, AtTheEdge, Exchange, Reply, exchange_of
 from gateway.lanes import Load
 from gateway.limits import CallerGone
 from gateway.problems import NOWHERE, Place, problem_reply
@@ -57,6 +57,8 @@ class Edge:
             _joined(scope["headers"]),
             cast(wire.Receive, receive),
         )
+        if ARRIVED in scope.get("extensions", ()):
+            exchange.arrived = scope["extensions"][ARRIVED]["body"]()
         began = perf_counter()
         self._load.under_way += 1
         try:

@@ -1,12 +1,13 @@
 """One request and its answer as the gateway passes them on. Open this file to see what a handler gets and gives."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from libs.common import ids
 from libs.common.context import CallContext, accepted_id
 from libs.common.errors import Refused
 from libs.common.telemetry import accepted_traceparent, ids_in, new_traceparent
+from libs.common.value import value
 
 Message = MutableMapping[str, object]
 """One ASGI message."""
@@ -14,6 +15,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
+ARRIVED = "ordermesh.arrived"
+"""ASGI extension of our own connections. Its entry `body` is a function that gives the body where all of it is here,
+else None."""
 PROBLEM_JSON = b"application/problem+json"
 TRACESTATE_CHARACTERS_MAX = 512
 
@@ -43,6 +47,8 @@ class Exchange:
     correlation_id: str
     traceparent: str
     tracestate: str = ""
+    arrived: bytes | None = None
+    """The body, where all of it has come with the headers; else `receive` gives it."""
     route: str = ""
     """Template of the path that answers it. Empty until it is found."""
     token: str = ""
@@ -54,7 +60,8 @@ class Exchange:
 
     def header(self, name: bytes) -> str:
         """Value as text, empty where absent."""
-        return self.headers.get(name, b"").decode("latin-1")
+        value = self.headers.get(name)
+        return value.decode("latin-1") if value else ""
 
     @property
     def caller(self) -> CallContext:
@@ -66,14 +73,14 @@ class Exchange:
         return ids_in(self.traceparent)[0]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Reply:
     """An answer, complete."""
 
     status: int
     body: bytes = b""
     media_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = field(default=())
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def with_headers(self, *headers: tuple[bytes, bytes]) -> "Reply":
         return replace(self, headers=self.headers + headers)
@@ -87,8 +94,10 @@ def exchange_of(
     verb: str, path: str, query: bytes, headers: Mapping[bytes, bytes], receive: Receive
 ) -> Exchange:
     """The request with its correlation id and trace: taken over where they are well formed, else made here."""
-    correlation_id = accepted_id(headers.get(b"x-correlation-id", b"").decode("latin-1")) or ids.new_id("cor")
-    traceparent = accepted_traceparent(headers.get(b"traceparent", b"").decode("latin-1"))
+    stated = headers.get(b"x-correlation-id")
+    correlation_id = (stated and accepted_id(stated.decode("latin-1"))) or ids.new_id("cor")
+    stated = headers.get(b"traceparent")
+    traceparent = accepted_traceparent(stated.decode("latin-1")) if stated else ""
     if not traceparent:
         return Exchange(verb, path, query, headers, receive, correlation_id, new_traceparent())
     tracestate = headers.get(b"tracestate", b"").decode("latin-1")

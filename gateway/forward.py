@@ -5,7 +5,6 @@ OutcomeUnknown; gRPC itself repeats what `protos/service_config.json` allows.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
 
 import grpc
@@ -16,12 +15,13 @@ from libs.common.rpc.channel import MeshChannel, open_channel
 from libs.common.rpc.contract import Method
 from libs.common.rpc.replay import REPLAYED_KEY
 from libs.common.topology import Topology
+from libs.common.value import value
 
 PROCESS_NAME = "gateway"
 CLOSE_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Answered:
     """What came back."""
 

@@ -33,9 +33,20 @@ async def read_body(exchange: Exchange, bytes_max: int, seconds: float) -> bytes
     stated = _stated_length(exchange)
     if stated is not None and stated > bytes_max:
         raise _too_large(bytes_max)
+    body = exchange.arrived
+    if body is None:
+        body = await _read_in_time(exchange, bytes_max, seconds)
+    elif len(body) > bytes_max:
+        raise _too_large(bytes_max)
+    if stated is not None and stated != len(body):
+        raise AtTheEdge(400, "MALFORMED_BODY", "the body is not as long as Content-Length says")
+    return body
+
+
+async def _read_in_time(exchange: Exchange, bytes_max: int, seconds: float) -> bytes:
     try:
         async with asyncio.timeout(seconds):
-            body = await _read_bounded(exchange, bytes_max)
+            return await _read_bounded(exchange, bytes_max)
     except TimeoutError:
         raise AtTheEdge(
             408,
@@ -43,9 +54,6 @@ async def read_body(exchange: Exchange, bytes_max: int, seconds: float) -> bytes
             f"the body did not arrive within {seconds:g} s",
             headers={"Connection": "close"},
         ) from None
-    if stated is not None and stated != len(body):
-        raise AtTheEdge(400, "MALFORMED_BODY", "the body is not as long as Content-Length says")
-    return body
 
 
 async def _read_bounded(exchange: Exchange, bytes_max: int) -> bytes:

@@ -72,6 +72,8 @@ class Rates:
         caller = exchange.caller
         allowance = self._allowance(caller.tenant, caller.actor, lane == BULK, quotas, now)
         for number, bucket in enumerate(allowance.buckets):
+            if bucket.spend_in_hand():
+                continue
             wait = await bucket.spend(now)
             if wait:
                 for spent in allowance.buckets[:number]:
@@ -110,10 +112,7 @@ def _partition(tenant: str, client: str) -> str:
 
 
 def _told(buckets: Sequence[Bucket], now: float) -> bytes:
-    parts = []
-    for bucket in buckets:
-        left, full_in_seconds = bucket.standing(now)
-        parts.append(f'"{bucket.quota.name}";r={left};t={full_in_seconds}')
+    parts = [f'"{bucket.quota.name}";r=%d;t=%d' % bucket.standing(now) for bucket in buckets]
     return ", ".join(parts).encode()
 
 

@@ -23,17 +23,20 @@ class _Suspect(Exception):
 
 def may_repeat(text: bytes, message: Message) -> bool:
     """False when the text, which the parser took, surely states nothing twice; true when a closer look is needed."""
-    if HIDDEN_COLON not in text and text.count(b":") == message.to_json().count(":"):
+    hidden = b"\\" in text and HIDDEN_COLON in text
+    if not hidden and text.count(b":") == message.to_json().count(":"):
         return False
     rivals = _rivals(message.desc())
+    underscores = b"_" in text or b"\\" in text
 
     def look(pairs: list[tuple[str, object]]) -> bool:
         values = dict(pairs)
-        if len(values) != len(pairs) or any("_" in name for name in values):
+        if len(values) != len(pairs) or (underscores and any("_" in name for name in values)):
             raise _Suspect
-        rivals_here = values.keys() & rivals
-        if len(rivals_here) > 1 and sum(values[name] is not None for name in rivals_here) > 1:
-            raise _Suspect
+        if not rivals.isdisjoint(values):
+            rivals_here = values.keys() & rivals
+            if len(rivals_here) > 1 and sum(values[name] is not None for name in rivals_here) > 1:
+                raise _Suspect
         return True
 
     try:

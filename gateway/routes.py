@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gateway.exchange import Answer, AtTheEdge
 from gateway.problems import NOWHERE, Place
 from libs.common.rpc.contract import ORDINARY
+from libs.common.value import value
 
 _VARIABLE = re.compile(r"\{([a-z0-9_.]+)(?:=([^{}]+))?\}")
 _SEGMENT = r"[^/:\x00-\x1f\x7f]+"
@@ -52,7 +53,7 @@ class Route:
     """Which requests it shares a bound with."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Found:
     """A route and the values of its variables."""
 

@@ -42,6 +42,10 @@ class Rule:
     method: Method
     request: type[Message]
     response: type[Message]
+    body_field: DescField | None
+    """The one that `body` names."""
+    body_desc: DescMessage
+    """Message that the body stands for."""
     key: DescField | None
     """`idempotency_key` of the request."""
     etag: DescField | None
@@ -65,13 +69,6 @@ class Rule:
     def needs_version(self) -> bool:
         """True for changes of a record's fields: what was decided on an older version must not undo a newer one."""
         return self.verb == "PATCH" and self.etag is not None
-
-    @property
-    def body_desc(self) -> DescMessage:
-        """Message that the body stands for."""
-        if self.body in ("", WHOLE_BODY):
-            return self.desc.input
-        return message_of(self.desc.input, self.body)
 
 
 def public_rules() -> Iterator[Rule]:
@@ -112,6 +109,8 @@ def _rule(desc: DescMethod, http: http_pb.HttpRule) -> Rule:
         method=methods()[f"/{desc.parent.type_name}/{desc.name}"],
         request=request.type,
         response=desc.output.type,
+        body_field=field_of(request, http.body),
+        body_desc=request if http.body in ("", WHOLE_BODY) else message_of(request, http.body),
         key=field_of(request, KEY_FIELD),
         etag=field_of(request, ETAG_FIELD),
         wait=field_of(request, WAIT_FIELD),

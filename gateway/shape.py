@@ -30,7 +30,7 @@ def check_shape(text: bytes, *, depth_max: int, keys_max: int) -> None:
     openers = text.count(b"{") + text.count(b"[")
     if openers > depth_max and depth_of(text) > depth_max:
         raise AtTheEdge(413, "BODY_TOO_LARGE", f"the body is nested deeper than {depth_max} levels")
-    if text.count(b":") > keys_max and keys_of(text) > keys_max:
+    if len(text) > keys_max and text.count(b":") > keys_max and keys_of(text) > keys_max:
         raise AtTheEdge(413, "BODY_TOO_LARGE", f"the body has more than {keys_max} keys")
 
 

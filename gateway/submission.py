@@ -5,7 +5,7 @@
 200  with `validateOnly`: it would be accepted; there is no order, so nothing says where to ask
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from jsonpb.ordermesh.order.v1.order_pb import Order, OrderState
@@ -21,7 +21,7 @@ from gateway.calls import REPLAYED, WAIT_MARGIN_SECONDS, Calls
 from gateway.conditions import etag_header
 from gateway.exchange import Exchange, Reply
 from gateway.forward import Answered
-from gateway.preferences import Preferences, applied
+from gateway.preferences import NONE, Preferences, applied
 from gateway.rules import Rule
 from gateway.transcode import render
 from libs.common.errors import OrdermeshError
@@ -81,22 +81,30 @@ class Submissions:
 
 def _reply(accepted: SubmitOrderResponse, answered: Answered, preferences: Preferences) -> Reply:
     order = accepted.order
-    waited = f"wait={preferences.wait_seconds}" if preferences.wait_seconds else ""
-    unwaited = "respond-async" if preferences.respond_async and not waited else ""
-    minimal = "return=minimal" if preferences.minimal else ""
-    status = 200 if waited and has_news(order) else 202
-    headers = (
+    status = 200 if preferences.wait_seconds and has_news(order) else 202
+    headers = [
         (b"location", f"/v1/orders/{accepted.order_id}".encode()),
         *etag_header(order.etag if order is not None else ""),
-        *((REPLAYED,) if answered.replayed else ()),
-        *applied(waited, unwaited, minimal),
-        *(((b"retry-after", str(ASK_AGAIN_SECONDS).encode()),) if status == 202 else ()),
-    )
+    ]
+    if answered.replayed:
+        headers.append(REPLAYED)
+    if preferences is not NONE:
+        headers += applied(*_honoured(preferences))
     if status == 202:
+        headers.append((b"retry-after", b"%d" % ASK_AGAIN_SECONDS))
         accepted.retry_after_seconds = ASK_AGAIN_SECONDS
     if preferences.minimal:
         accepted.order = None
-    return Reply(status, render(accepted), headers=headers)
+    return Reply(status, render(accepted), headers=tuple(headers))
+
+
+def _honoured(preferences: Preferences) -> Iterator[str]:
+    if preferences.wait_seconds:
+        yield f"wait={preferences.wait_seconds}"
+    elif preferences.respond_async:
+        yield "respond-async"
+    if preferences.minimal:
+        yield "return=minimal"
 
 
 def has_news(order: Order | None) -> bool:

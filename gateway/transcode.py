@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from protobuf import DescField, DescFieldValueList, DescMessage, Message, message_to_json_value
+from protobuf import DescFieldValueList, DescMessage, Message, message_to_json_value
 from protovalidate import Validator
 
 from gateway.diagnosis import diagnose, faults_in, refusal_of_faults
@@ -48,9 +48,8 @@ class Transcoder:
             request = self.parse(rule.desc.input, body) if body else rule.request()
         else:
             request = rule.request()
-            if rule.body:
-                field = _field(rule.desc.input, rule.body)
-                request[field] = self.parse(rule.body_desc, body)
+            if rule.body_field is not None:
+                request[rule.body_field] = self.parse(rule.body_desc, body)
         fill_from_query(request, rule, query)
         fill_from_path(request, variables)
         return request
@@ -116,13 +115,9 @@ def _always_shown(desc: DescMessage) -> Mapping[str, object]:
     return empty
 
 
-def _field(desc: DescMessage, name: str) -> DescField:
-    return next(field for field in desc.fields if field.name == name)
-
-
 def _is_suspicious(text: bytes, message: Message) -> bool:
-    if b"\\u0000" in text or (_UNDERSCORE.search(text) and _PYTHON_INTEGER.search(text)):
+    if b"\\" in text and b"\\u0000" in text:
         return True
-    if any(tiny.search(text) for tiny in _TINY):
+    if b"_" in text and _UNDERSCORE.search(text) and _PYTHON_INTEGER.search(text):
         return True
-    return may_repeat(text, message)
+    return _TINY[0].search(text) is not None or _TINY[1].search(text) is not None or may_repeat(text, message)

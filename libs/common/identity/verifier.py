@@ -62,7 +62,9 @@ class Verifier:
             raise unauthenticated("the token is too long")
         now = self._clock.now().timestamp()
         self._keys.look(now)
-        generation = self._keys.generation + sum(keys.generation for keys in self._remote)
+        generation = self._keys.generation
+        for keys in self._remote:
+            generation += keys.generation
         if generation != self._generation:
             self._verified.clear()
             self._generation = generation

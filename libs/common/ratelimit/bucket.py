@@ -61,6 +61,13 @@ class Bucket:
         self._waiting = 0
         self._asking: asyncio.Future[Grant | None] | None = None
 
+    def spend_in_hand(self) -> bool:
+        """True when the call may go on with a token that is here already."""
+        if not self._in_hand:
+            return False
+        self._in_hand -= 1
+        return True
+
     async def spend(self, now: float) -> float:
         """0 when the call may go on, else the seconds until it is worth asking again."""
         while self._in_hand == 0:

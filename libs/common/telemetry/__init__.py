@@ -7,7 +7,7 @@ interceptors cost more than the call.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ from libs.common.ids import new_span_id, new_trace_id
 if TYPE_CHECKING:
     import grpc
 
-    from libs.common.telemetry.recorder import Attribute, Recorder
+    from libs.common.telemetry.recorder import Recorder
+    from libs.common.telemetry.spans import Attribute
 
 TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-[\x21-\x7e]*)?"
@@ -91,17 +92,16 @@ def current_traceparent() -> str:
     return _recorders[0].current_traceparent() if _recorders else ""
 
 
-@contextmanager
-def span(name: str, traceparent: str, attributes: "Mapping[str, Attribute] | None" = None) -> Iterator[str]:
+def span(
+    name: str, traceparent: str, attributes: "Mapping[str, Attribute] | None" = None
+) -> AbstractContextManager[str]:
     """A span that goes on from a stored traceparent, for example that of an event row; yields its own traceparent.
 
     While nothing is recorded, or not this trace, it yields `traceparent` as it is.
     """
     if not _recorders or (traceparent and not is_recorded(traceparent)):
-        yield traceparent
-        return
-    with _recorders[0].span(name, traceparent, attributes or {}):
-        yield current_traceparent()
+        return nullcontext(traceparent)
+    return _recorders[0].span(name, traceparent, attributes)
 
 
 @contextmanager

@@ -5,23 +5,26 @@ interceptors know nothing of the traces of the entries. `batch` makes their span
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from importlib.metadata import version
+from typing import cast
 
 import grpc
 from opentelemetry import context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor, filters
+from opentelemetry.proto.trace.v1 import trace_pb2
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Link, Span, SpanKind, get_current_span, set_span_in_context
+from opentelemetry.trace import NoOpTracer, Span, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from libs.common.config import ProcessSettings
+from libs.common.ids import new_trace_id
+from libs.common.telemetry import ids_in
+from libs.common.telemetry.spans import HERE, SCOPE, Attribute, Exporter, OwnSpan
 
-Attribute = str | bool | int | float
 EXPORT_SECONDS = 10
 _ORDINARY = filters.negate(filters.method_prefix("Batch"))
 
@@ -42,9 +45,9 @@ class Recorder:
         self._samples_below = ratio.bound
         self._provider = TracerProvider(resource=resource, sampler=ParentBased(ratio))
         endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
-        exporter = OTLPSpanExporter(endpoint=endpoint, timeout=EXPORT_SECONDS)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
-        self._tracer = self._provider.get_tracer("ordermesh")
+        self._sending = BatchSpanProcessor(Exporter(resource, endpoint, EXPORT_SECONDS))
+        self._provider.add_span_processor(self._sending)
+        self._disabled = isinstance(self._provider.get_tracer(SCOPE), NoOpTracer)  # by OTEL_SDK_DISABLED
 
     def server_interceptors(self) -> Sequence[grpc.aio.ServerInterceptor]:
         return (aio_server_interceptor(tracer_provider=self._provider, filter_=_ORDINARY),)  # type: ignore[no-untyped-call]
@@ -59,10 +62,18 @@ class Recorder:
     def current_traceparent(self) -> str:
         return _traceparent_of(get_current_span())
 
-    def span(
-        self, name: str, traceparent: str, attributes: Mapping[str, Attribute]
-    ) -> AbstractContextManager[Span]:
-        return self._tracer.start_as_current_span(name, context=_remote(traceparent), attributes=attributes)
+    def span(self, name: str, traceparent: str, attributes: Mapping[str, Attribute] | None) -> OwnSpan:
+        """traceparent: of a trace that is recorded; without one a trace begins, which may not be."""
+        trace_id, parent_id = ids_in(traceparent)
+        if trace_id:
+            return OwnSpan(self._emit, name, trace_id, parent_id, attributes=attributes)
+        trace_id = new_trace_id()
+        return OwnSpan(self._emit, name, trace_id, recorded=self.samples(trace_id), attributes=attributes)
+
+    def _emit(self, span: OwnSpan) -> None:
+        """The queue takes whatever has a context, and the exporter tells the two kinds apart."""
+        if not self._disabled:
+            self._sending.on_end(cast(ReadableSpan, span))
 
     @contextmanager
     def parent(self, traceparent: str) -> Iterator[None]:
@@ -75,14 +86,13 @@ class Recorder:
     @contextmanager
     def batch(self, name: str, traceparents: Sequence[str]) -> Iterator[list[str]]:
         """A span for each of these contexts in its own trace, and one in the first of them that links to all."""
-        spans = [
-            self._tracer.start_span(name, context=_remote(traceparent), kind=SpanKind.SERVER)
-            for traceparent in traceparents
-        ]
-        links = [Link(span.get_span_context()) for span in spans]
-        whole = self._tracer.start_span(f"{name}, together", set_span_in_context(spans[0]), links=links)
+        spans = [self.span(name, traceparent, None).begin() for traceparent in traceparents]
+        for span in spans:
+            span.kind = trace_pb2.Span.SPAN_KIND_SERVER
+        whole = self.span(f"{name}, together", spans[0].traceparent, None).begin()
+        whole.links, whole.parent_is = spans, HERE
         try:
-            yield [_traceparent_of(span) for span in spans]
+            yield [span.traceparent for span in spans]
         finally:
             for span in (*spans, whole):
                 span.end()

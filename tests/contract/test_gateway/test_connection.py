@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,71 +13,8 @@ from ordermesh.order.v1 import order_pb2, order_service_pb2
 from gateway import connection
 from gateway.serving import server_config
 from libs.common.clock import SystemClock
-from tests.contract.test_gateway.mesh import AN_ORDER, Mesh, running_mesh, served
-
-ORDER = json.dumps(AN_ORDER).encode()
-CALL_SECONDS = 10.0
-
-
-@dataclass(slots=True)
-class Heard:
-    """An answer as it came over the line."""
-
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    @property
-    def code(self) -> str:
-        return str(json.loads(self.body)["code"])
-
-
-@dataclass(slots=True)
-class Line:
-    """One connection."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    def write(self, content: bytes) -> None:
-        self.writer.write(content)
-
-    async def hear(self) -> Heard:
-        async with asyncio.timeout(CALL_SECONDS):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-            body = await self.reader.readexactly(int(headers.get("content-length", "0")))
-        return Heard(int(head[0].split(" ")[1]), headers, body)
-
-    async def is_closed(self) -> bool:
-        """True when the other side hangs up."""
-        async with asyncio.timeout(CALL_SECONDS):
-            return await self.reader.read(1) == b""
-
-
-@dataclass(slots=True)
-class Socket:
-    """The gateway on a port."""
-
-    mesh: Mesh
-    port: int
-
-    async def connect(self) -> Line:
-        return Line(*await asyncio.open_connection("127.0.0.1", self.port))
-
-    def head(self, *lines: str) -> bytes:
-        token = self.mesh.bearer()["Authorization"]
-        fixed = ("POST /v1/orders HTTP/1.1", "Host: gateway", f"Authorization: {token}", "Idempotency-Key: k")
-        return "\r\n".join([*fixed, "Content-Type: application/json", *lines, "", ""]).encode()
-
-
-@pytest.fixture
-async def socket(tmp_path: Path) -> AsyncIterator[Socket]:
-    async with (
-        running_mesh(tmp_path, receive_seconds=0.5) as mesh,
-        served(mesh.gateway, mesh.settings) as port,
-    ):
-        yield Socket(mesh, port)
+from tests.contract.test_gateway.line import CALL_SECONDS, ORDER, Socket
+from tests.contract.test_gateway.mesh import running_mesh, served
 
 
 async def test_two_orders_on_one_connection(socket: Socket) -> None:

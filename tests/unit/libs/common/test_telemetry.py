@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 from libs.common import telemetry
 from libs.common.config import ProcessSettings
@@ -12,6 +14,18 @@ from libs.common.testing.collector import Collector, collecting
 
 PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 UNSAMPLED = f"00-{'a' * 32}-{'b' * 16}-00"
+
+
+def spans_in(collector: Collector) -> list[trace_pb2.Span]:
+    """In the order in which they ended."""
+    requests = map(ExportTraceServiceRequest.FromString, collector.bodies)
+    return [
+        span
+        for request in requests
+        for of_process in request.resource_spans
+        for of_scope in of_process.scope_spans
+        for span in of_scope.spans
+    ]
 
 
 @pytest.fixture
@@ -30,6 +44,60 @@ def test_spans_reach_the_collector_when_the_process_ends(recording: Collector) -
     telemetry.stop_telemetry()
     assert recording.paths == ["/v1/traces"]
     assert not telemetry.is_recording()
+
+
+def test_a_span_tells_where_it_belongs_what_it_was_about_and_why_it_failed(recording: Collector) -> None:
+    about: dict[str, str | bool | int | float] = {
+        "target": "netsuite",
+        "tries": 2,
+        "again": True,
+        "share": 0.5,
+    }
+
+    def deliver_in_vain() -> None:
+        with telemetry.span("deliver", PARENT, about) as outer:
+            with telemetry.span("inside", outer):
+                pass
+            raise LookupError("nobody there")
+
+    with pytest.raises(LookupError):
+        deliver_in_vain()
+    telemetry.stop_telemetry()
+    inside, deliver = spans_in(recording)
+    assert (deliver.name, deliver.trace_id.hex(), deliver.parent_span_id.hex()) == (
+        "deliver",
+        "a" * 32,
+        "b" * 16,
+    )
+    assert {
+        one.key: getattr(one.value, str(one.value.WhichOneof("value"))) for one in deliver.attributes
+    } == about
+    assert deliver.start_time_unix_nano <= inside.start_time_unix_nano <= inside.end_time_unix_nano
+    assert inside.end_time_unix_nano <= deliver.end_time_unix_nano
+    assert deliver.status.code == trace_pb2.Status.STATUS_CODE_ERROR
+    assert deliver.status.message == "LookupError: nobody there"
+    assert inside.parent_span_id == deliver.span_id
+    assert inside.status.code == trace_pb2.Status.STATUS_CODE_UNSET
+
+
+def test_what_sends_spans_says_what_it_is(recording: Collector) -> None:
+    with telemetry.span("deliver", PARENT):
+        pass
+    telemetry.stop_telemetry()
+    (of_process,) = ExportTraceServiceRequest.FromString(recording.bodies[0]).resource_spans
+    said = {one.key: one.value.string_value for one in of_process.resource.attributes}
+    assert (said["service.name"], said["service.namespace"]) == ("test", "ordermesh")
+
+
+def test_a_trace_that_begins_with_a_span_is_sampled_like_any_other() -> None:
+    with collecting() as collector:
+        telemetry.configure_telemetry(
+            ProcessSettings(otlp_endpoint=collector.endpoint, sample_ratio=0.0), "test"
+        )
+        with telemetry.span("start", "") as traceparent:
+            assert traceparent.endswith("-00")
+        telemetry.stop_telemetry()
+        assert collector.bodies == []
 
 
 def test_without_an_exporter_nothing_is_recorded_and_opentelemetry_is_not_even_loaded() -> None:
