@@ -81,7 +81,7 @@ def blind_repeat() -> AbstractContextManager[object]:
 @contextmanager
 def missing_lease() -> Iterator[None]:
     """Due rows are read, not taken: two processes try the same."""
-    claim = claims.claim
+    claim, still_held = claims.claim, claims.still_held
 
     async def look_only(
         driver: asyncpg.Connection, free: Mapping[str, int], now: datetime, lease_id: str, lease: timedelta
@@ -93,8 +93,11 @@ def missing_lease() -> Iterator[None]:
         finally:
             await transaction.rollback()
 
-    async def held_by_anybody(driver: asyncpg.Connection, deliveries: Sequence[Delivery]) -> set[int]:
-        return {delivery.delivery_id for delivery in deliveries}
+    async def held_by_anybody(
+        driver: asyncpg.Connection, deliveries: Sequence[Delivery], table: str = "", asked: claims.Keys = ()
+    ) -> tuple[set[claims.Held], list[asyncpg.Record]]:
+        _, records = await still_held(driver, deliveries, table, asked)
+        return {(delivery.delivery_id, delivery.lease_id) for delivery in deliveries}, records
 
     with ExitStack() as swaps:
         swaps.enter_context(swapped(claims, "claim", look_only))

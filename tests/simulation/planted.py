@@ -41,9 +41,13 @@ class PlantedBug:
 
 def lease_not_looked_at() -> AbstractContextManager[object]:
     """Who has tried a delivery settles it, even when somebody else holds it by now."""
+    still_held = claims.still_held
 
-    async def everything(driver: asyncpg.Connection, deliveries: Sequence[Delivery]) -> set[int]:
-        return {delivery.delivery_id for delivery in deliveries}
+    async def everything(
+        driver: asyncpg.Connection, deliveries: Sequence[Delivery], table: str = "", asked: claims.Keys = ()
+    ) -> tuple[set[claims.Held], list[asyncpg.Record]]:
+        _, records = await still_held(driver, deliveries, table, asked)
+        return {(delivery.delivery_id, delivery.lease_id) for delivery in deliveries}, records
 
     return swapped(claims, "still_held", everything)
 
@@ -55,6 +59,11 @@ def no_head_of_line() -> AbstractContextManager[object]:
     return swapped(claims, "CLAIM", claims.CLAIM[:first] + claims.CLAIM[rest:])
 
 
+def next_step_out_of_line() -> AbstractContextManager[object]:
+    """What a commit makes due begins at once, whether or not something of the same record is still open before it."""
+    return swapped(claims, "HOLD", claims.HOLD.replace("SELECT NOT EXISTS (", "SELECT true OR EXISTS ("))
+
+
 LOSSY = Weather(lose_reply=0.4)
 LATE = Weather(delay=0.06)
 PLANTED = (
@@ -62,6 +71,7 @@ PLANTED = (
     PlantedBug("settled without looking at the lease", lease_not_looked_at, LATE),
     PlantedBug("publish after commit", publish_after_commit),
     PlantedBug("no head of line", no_head_of_line),
+    PlantedBug("next step out of line", next_step_out_of_line),
     PlantedBug("key not stored with the change", forgotten_key),
     PlantedBug("missing lease", missing_lease, is_soon_found=False),
     PlantedBug("audit row lost", unaudited_change, is_soon_found=False),

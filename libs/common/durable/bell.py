@@ -5,7 +5,7 @@ everything is slower and nothing is missing.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from datetime import timedelta
 
 import redis.asyncio
@@ -31,6 +31,35 @@ def connect(redis_url: str) -> "redis.asyncio.Redis":
         redis_url, socket_timeout=CALL_SECONDS, socket_connect_timeout=CALL_SECONDS, max_connections=64
     )
     return client
+
+
+class Doorbell(asyncio.Event):
+    """Says that there may be something due: to any target, or to some."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._for_all = True
+        self._targets: dict[str, None] = {}
+        """In the order in which it rang."""
+
+    def set(self) -> None:
+        self._for_all = True
+        super().set()
+
+    def ring_for(self, target: str) -> None:
+        self._targets[target] = None
+        super().set()
+
+    def ask_all(self) -> None:
+        """The answer to the next ring is for all."""
+        self._for_all = True
+
+    def answer(self) -> Collection[str] | None:
+        """Targets it has rung for since the last answer; None for all."""
+        targets = None if self._for_all else list(self._targets)
+        self._for_all, self._targets = False, {}
+        self.clear()
+        return targets
 
 
 class Bell:

@@ -8,13 +8,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 import asyncpg
 
-from libs.common.durable import tables
 from libs.common.durable.model import Delivery, Evidence, State, StoredEvent, Tried
-from libs.common.durable.rows import Row, insert_rows
+from libs.common.durable.rows import Errand, Row, lookup_statement
 from libs.common.durable.seal import Sealer
+from libs.common.durable.tx.kind import COLUMNS
 from libs.common.personal import hidden
 
 EVENT_COLUMNS = (
@@ -60,26 +61,61 @@ RETURNING d.delivery_id, d.target, d.state, d.attempt, d.lease_id, d.pinned_mapp
 """  # noqa: S608
 
 STILL_HELD = """
-SELECT d.delivery_id
-FROM delivery d JOIN unnest($1::bigint[], $2::text[]) AS held (delivery_id, lease_id) USING (delivery_id, lease_id)
+SELECT d.delivery_id, d.lease_id FROM delivery d
+WHERE d.delivery_id = ANY($1::bigint[]) AND d.lease_id IS NOT NULL
 ORDER BY d.delivery_id
 FOR UPDATE OF d
 """
 
-SETTLE = """
+FOUND = """
+RETURNING d.delivery_id AS number, '' AS name, d.target AS target, EXISTS (
+    SELECT FROM delivery f
+    WHERE f.tenant = d.tenant AND f.target = d.target AND f.subject = d.subject AND f.sequence > d.sequence
+      AND f.state IN ('PENDING', 'RETRYING', 'IN_DOUBT', 'PARKED')
+) AS found
+"""
+
+DELIVERED = f"""
+UPDATE delivery d
+SET state = 'DELIVERED', due_time = {{1}}::timestamptz, settle_time = {{1}}::timestamptz, park_time = NULL,
+    lease_id = NULL, reason = '', failure_class = '', owner = '', detail = '', pointer = ''
+WHERE d.delivery_id = ANY({{0}}::bigint[])
+{FOUND}
+"""  # noqa: S608
+
+FAILED = f"""
 UPDATE delivery d
 SET state = s.state, due_time = s.due_time, attempt = s.attempt, reason = s.reason, failure_class = s.failure_class,
-    owner = s.owner, detail = s.detail, pointer = s.pointer, lease_id = NULL,
-    park_time = CASE WHEN s.state = 'PARKED' THEN $10::timestamptz ELSE NULL END,
-    settle_time = CASE WHEN s.state = 'DELIVERED' THEN $10::timestamptz ELSE NULL END
-FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[]) AS s (delivery_id, state, due_time, attempt, reason, failure_class, owner, detail, pointer)
+    owner = s.owner, detail = s.detail, pointer = s.pointer, lease_id = NULL, settle_time = NULL,
+    park_time = CASE WHEN s.state = 'PARKED' THEN {{9}}::timestamptz ELSE NULL END
+FROM unnest({{0}}::bigint[], {{1}}::text[], {{2}}::timestamptz[], {{3}}::integer[], {{4}}::text[], {{5}}::text[],
+            {{6}}::text[], {{7}}::text[], {{8}}::text[])
+    AS s (delivery_id, state, due_time, attempt, reason, failure_class, owner, detail, pointer)
 WHERE d.delivery_id = s.delivery_id
+{FOUND}
+"""  # noqa: S608
+
+HOLD = """
+INSERT INTO delivery (tenant, event_id, subject, sequence, target, state, create_time, attempt, due_time, lease_id)
+SELECT n.tenant, n.event_id, n.subject, n.sequence, n.target, 'PENDING', {5}::timestamptz, line.is_free::integer,
+    CASE WHEN line.is_free THEN {7}::timestamptz ELSE {5}::timestamptz END, CASE WHEN line.is_free THEN {6}::text END
+FROM unnest({0}::text[], {1}::text[], {2}::text[], {3}::bigint[], {4}::text[])
+    AS n (tenant, event_id, subject, sequence, target)
+CROSS JOIN LATERAL (
+    SELECT NOT EXISTS (
+        SELECT FROM delivery p
+        WHERE p.tenant = n.tenant AND p.target = n.target AND p.subject = n.subject
+          AND p.state IN ('PENDING', 'RETRYING', 'IN_DOUBT', 'PARKED') AND p.delivery_id <> ALL({8}::bigint[])
+    ) AS is_free
+) AS line
+RETURNING delivery_id AS number, event_id AS name, target, lease_id IS NOT NULL AS found
 """
+"""Inserts deliveries that are held from the start, as a claim would have left them, where nothing of their line is
+open. Finds those that are."""
 
 HAND_BACK = """
 UPDATE delivery SET lease_id = NULL, due_time = $3, attempt = attempt - 1
-WHERE delivery_id = ANY($1::bigint[]) AND lease_id = $2
+WHERE delivery_id = ANY($1::bigint[]) AND lease_id = ANY($2::text[])
 """
 
 SET_BACK = """
@@ -98,6 +134,19 @@ WHERE delivery_id IN (
 DETAIL_MAX = 2000
 SET_BACK_SPAN = timedelta(minutes=5)
 SET_BACK_MAX = 10_000
+
+
+Keys = Sequence[tuple[str, str]]  # tenant and id of records
+Held = tuple[int, str]
+"""A delivery and the lease it is held under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who holds deliveries, and until when."""
+
+    lease_id: str
+    end: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +191,46 @@ async def claim(
     ]
 
 
-async def still_held(driver: asyncpg.Connection, deliveries: Sequence[Delivery]) -> set[int]:
-    """Ids of the deliveries whose lease is still ours, locked until the commit."""
-    rows = await driver.fetch(
-        STILL_HELD, [d.delivery_id for d in deliveries], [d.lease_id for d in deliveries]
+async def still_held(
+    driver: asyncpg.Connection, deliveries: Sequence[Delivery], table: str = "", asked: Keys = ()
+) -> tuple[set[Held], list[asyncpg.Record]]:
+    """Which of them are held and under which lease, locked until the commit; and the rows asked for of a table."""
+    ids = [delivery.delivery_id for delivery in deliveries]
+    if not asked:
+        return {(row["delivery_id"], row["lease_id"]) for row in await driver.fetch(STILL_HELD, ids)}, []
+    tenants, record_ids = zip(*asked, strict=True)
+    rows = await driver.fetch(_still_held_and(table), ids, tenants, record_ids)
+    return (
+        {(row["delivery_id"], row["lease_id"]) for row in rows if row["lease_id"] is not None},
+        [row for row in rows if row["lease_id"] is None],
     )
-    return {row["delivery_id"] for row in rows}
 
 
-async def settle(driver: asyncpg.Connection, verdicts: Mapping[int, Verdict], now: datetime) -> None:
-    """Writes what became of each delivery and ends its lease."""
-    ordered = sorted(verdicts.items())
-    values = [verdict for _, verdict in ordered]
-    await driver.execute(
-        SETTLE,
-        [delivery_id for delivery_id, _ in ordered],
+@cache
+def _still_held_and(table: str) -> str:
+    """Both by one message."""
+    records = lookup_statement(table, COLUMNS, ("tenant", "record_id"), first=2)
+    nothing = "NULL AS tenant, NULL AS record_id, NULL::bigint AS version, NULL::bytea AS audit_hash, NULL AS record"
+    return (
+        f"WITH held AS ({STILL_HELD}), records AS ({records})"  # noqa: S608
+        f" SELECT delivery_id, lease_id, {nothing} FROM held UNION ALL SELECT NULL, NULL, * FROM records"
+    )
+
+
+def settling(verdicts: Mapping[int, Verdict], now: datetime) -> list[Errand]:
+    """Write what became of each delivery and end its lease; find those that others have waited behind."""
+    delivered = [each for each, verdict in verdicts.items() if verdict.state is State.DELIVERED]
+    failed = {each: verdict for each, verdict in verdicts.items() if verdict.state is not State.DELIVERED}
+    errands = [Errand("delivered", DELIVERED, [delivered, now])]
+    if failed:
+        errands.append(Errand("failed", FAILED, _columns_of(failed, now)))
+    return errands
+
+
+def _columns_of(failed: Mapping[int, Verdict], now: datetime) -> list[object]:
+    values = list(failed.values())
+    return [
+        list(failed),
         [v.state.value for v in values],
         [v.due_time for v in values],
         [v.attempt for v in values],
@@ -166,14 +240,23 @@ async def settle(driver: asyncpg.Connection, verdicts: Mapping[int, Verdict], no
         [_storable(v.detail) for v in values],
         [_storable(v.pointer) for v in values],
         now,
-    )
+    ]
 
 
-async def hand_back(
-    driver: asyncpg.Connection, delivery_ids: Sequence[int], lease_id: str, now: datetime
-) -> None:
-    """Gives claimed deliveries back that were not tried."""
-    await driver.execute(HAND_BACK, list(delivery_ids), lease_id, now)
+def holding(rows: Sequence[Row], lease: Lease, now: datetime, closed: Sequence[int]) -> Errand:
+    """Inserts new deliveries of different lines under a lease; finds the first of their line.
+    closed: deliveries that the same statement settles for good.
+    """
+    columns = [
+        [row[name] for row in rows] for name in ("tenant", "event_id", "subject", "sequence", "target")
+    ]
+    return Errand("held", HOLD, [*columns, now, lease.lease_id, lease.end, closed])
+
+
+async def hand_back(driver: asyncpg.Connection, deliveries: Sequence[Delivery], now: datetime) -> None:
+    """Gives deliveries back that were not tried."""
+    ids, leases = [d.delivery_id for d in deliveries], [d.lease_id for d in deliveries]
+    await driver.execute(HAND_BACK, ids, leases, now)
 
 
 async def set_back(driver: asyncpg.Connection, targets: Sequence[str], now: datetime) -> bool:
@@ -214,8 +297,3 @@ def _storable(words: str) -> str:
 
 def _digest(content: bytes) -> bytes:
     return hashlib.sha256(content).digest() if content else b""
-
-
-async def write_attempts(driver: asyncpg.Connection, rows: Sequence[Row]) -> None:
-    """Adds the rows of a settled batch."""
-    await insert_rows(driver, tables.ATTEMPT, rows)

@@ -20,7 +20,7 @@ from libs.common.context import CallContext
 from libs.common.durable import bell, sweep
 from libs.common.durable.aside import IntakeTarget, TakeIn
 from libs.common.durable.ingest import Feed, Ingest
-from libs.common.durable.lanes import LanePolicy
+from libs.common.durable.lanes import Lane, LanePolicy
 from libs.common.durable.model import Delivery
 from libs.common.durable.operations.handling import (
     ConnectorHandling,
@@ -30,7 +30,7 @@ from libs.common.durable.operations.handling import (
 )
 from libs.common.durable.operations.proposals import ProposalServicer
 from libs.common.durable.operations.servicer import OperationsServicer
-from libs.common.durable.relay import Relay, Route, Target
+from libs.common.durable.relay import Relay, Route
 from libs.common.durable.retention import Retention
 from libs.common.durable.seal import Sealer
 from libs.common.durable.settings import ServiceSettings
@@ -44,6 +44,7 @@ from libs.common.durable.targets import (
     StageTarget,
     StreamTarget,
 )
+from libs.common.durable.trying import Target
 from libs.common.durable.tx import Group, Tx
 from libs.common.durable.unit import Unit
 from libs.common.ownership import MESH
@@ -92,6 +93,8 @@ class Core(Generic[T]):
         self._handling: dict[str, Callable[[Unit[T]], Handling]] = {}
         """What can be told of parked items, by target; made once there is a unit."""
         self._feeds: list[Feed] = []
+        self.lanes: Mapping[str, Lane] = {}
+        """Of the relay, by target, once there is one."""
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     def unit(self, open_tx: Callable[[Group, CallContext, str], T]) -> Unit[T]:
@@ -213,6 +216,7 @@ class Core(Generic[T]):
             lease=timedelta(seconds=self._settings.lease_seconds),
             draw=self._surroundings.draw,
         )
+        self.lanes = relay.lanes
         ingest = Ingest(unit, self._feeds, take_in, clock=self._clock)
         self._bell.listen(bell.RELAY, relay.bell)
         for event in ingest.bells.values():

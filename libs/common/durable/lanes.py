@@ -3,9 +3,11 @@
 Open this file to change how many deliveries to a target run at once, or when a failing target is left alone.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from libs.common.durable.model import Delivery
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown
 from libs.common.retry import RetryPolicy
 
@@ -23,6 +25,10 @@ SLOW_DOWN = frozenset({"SYSTEM_THROTTLED", "SYSTEM_QUOTA_SPENT", "OVERLOADED", "
 PAUSE_MIN = timedelta(milliseconds=500)
 """Also when the target names no time, or none worth the name: `Retry-After: 0` is no leave to hammer at it."""
 QUOTA_PAUSE = timedelta(minutes=15)
+QUICK = timedelta(milliseconds=250)
+"""Where a try takes longer, none is held that cannot begin at once."""
+READY_SHARE = 1
+"""Deliveries that wait ready for each that may be tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,12 @@ class Lane:
         self.target = target
         self.policy = policy
         self.in_flight = 0
+        """Deliveries that this process holds: those that are tried, and those in `ready`."""
+        self.ready: deque[Delivery] = deque()
+        """Held, and begun as soon as another is over, so that nothing has to be claimed in between."""
+        self._is_quick = False
+        self._asked = 0
+        """Deliveries that a claim under way may bring."""
         self._has_more = False
         """The last claim took as many as it might: there may be more."""
         self._failures = 0
@@ -53,26 +65,94 @@ class Lane:
         self._open_until: datetime | None = None
         self._paused_until: datetime | None = None
 
+    @property
+    def under_way(self) -> int:
+        """Tries under way."""
+        return self.in_flight - len(self.ready)
+
     def free(self, now: datetime) -> int:
-        """Deliveries that may be claimed now."""
+        """Deliveries that may be held and begun now."""
+        return max(0, self._limit(now) - self.in_flight - self._asked)
+
+    def room(self, now: datetime) -> int:
+        """Deliveries that may be held now, those included that wait for one to be over."""
+        limit = self._limit(now)
+        return max(0, limit - self.in_flight - self._asked + (self._spare() if limit > 1 else 0))
+
+    def _limit(self, now: datetime) -> int:
         if self.is_open(now) or (self._paused_until and now < self._paused_until):
             return 0
-        limit = 1 if self._failures >= OPEN_AFTER_FAILURES else self.policy.concurrency_max
-        return max(0, limit - self.in_flight)
+        return 1 if self._failures >= OPEN_AFTER_FAILURES else self.policy.concurrency_max
+
+    def _spare(self) -> int:
+        """Places in `ready`. Where tries take long, others may have time before us."""
+        return READY_SHARE * self.policy.concurrency_max if self._is_quick else 0
+
+    def next(self, now: datetime) -> Delivery | None:
+        """Another that is ready, where one more may be tried."""
+        return self.ready.popleft() if self.ready and self.under_way < self._limit(now) else None
+
+    def give_back(self, now: datetime, *, lease_left: timedelta) -> list[Delivery]:
+        """What had better be due for everybody: the target is to be left alone, or the lease is running out."""
+        last = now + lease_left
+        back = [each for each in self.ready if not self._limit(now) or each.lease_end < last]
+        for delivery in back:
+            self.ready.remove(delivery)
+        return back
+
+    def forget_ready(self) -> None:
+        """The process ends; what is ready stays leased."""
+        self.in_flight -= len(self.ready)
+        self.ready.clear()
+
+    def ask(self, count: int) -> int:
+        """A claim may bring so many; their places are kept until it has ended."""
+        self._asked = count
+        return count
 
     def claimed(self, count: int, *, asked: int) -> None:
         """So many of those asked for were due."""
+        self._asked = 0
         self.in_flight += count
         if asked:
             self._has_more = count >= asked
 
+    def not_claimed(self) -> None:
+        """The claim came to nothing, and nobody knows what is due."""
+        self._asked = 0
+
+    def admits_next(self, now: datetime) -> bool:
+        """True when a delivery that is just being made may begin unclaimed; it is under way from here.
+
+        Never where others may be waiting, and never in the last quarter of the lane: whatever is due for longer, or was
+        made by another process, comes in by a claim.
+        """
+        if self._has_more or not self._limit(now):
+            return False
+        if self.in_flight + self._asked >= self._busy_from():
+            self._has_more = True
+            return False
+        self.in_flight += 1
+        return True
+
     def wants_more(self) -> bool:
         """True when more may wait and a quarter of the lane is free: one delivery costs a claim as much as many."""
-        return self._has_more and self.in_flight <= self.policy.concurrency_max * 3 // 4
+        return self._has_more and self.in_flight <= self._busy_from()
+
+    def _busy_from(self) -> int:
+        return (self.policy.concurrency_max + self._spare()) * 3 // 4
+
+    def took(self, span: timedelta) -> None:
+        """So long a try has taken."""
+        self._is_quick = span <= QUICK
 
     def is_open(self, now: datetime) -> bool:
         """True while the breaker leaves the target alone."""
         return self._open_until is not None and now < self._open_until
+
+    def is_sound(self, now: datetime) -> bool:
+        """True while nothing speaks against a call out of turn: no pause, no failures that await a probe."""
+        return self._failures < OPEN_AFTER_FAILURES and not self.pause_left(now)
 
     def pause_left(self, now: datetime) -> timedelta:
         """What is left of the pause that the target asked for."""

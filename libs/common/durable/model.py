@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from libs.common.aggregate import Aggregate
 from libs.common.context import CallContext
 from libs.common.errors import OrdermeshError
 
@@ -73,6 +74,8 @@ class Delivery:
     event: StoredEvent
     lease_end: datetime
     """From then on somebody else may try it."""
+    record: Aggregate | None = None
+    """What the event tells of, where the commit that made this delivery has only just ended."""
 
     @property
     def asks_first(self) -> bool:

@@ -79,7 +79,7 @@ class Depths:
     async def read(self) -> None:
         now = self._clock.now()
         for target, lane in self._relay.lanes.items():
-            LANE_UNDER_WAY.at(target).set(lane.in_flight)
+            LANE_UNDER_WAY.at(target).set(lane.under_way)
             LANE_OPEN.at(target).set(lane.is_open(now))
             LANE_PAUSED.at(target).set(lane.pause_left(now).total_seconds())
         DELIVERIES.clear()

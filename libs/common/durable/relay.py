@@ -3,6 +3,8 @@
 Open this file to follow an event out.
 
     claim (one commit)  →  target.deliver (no transaction open)  →  settle (one commit with what follows from it)
+                                       ↑                                       │
+                                       └──── next step, held by that commit ───┘
 
 A process may die between any two of these. What it held is claimed again when the lease ends; a target that writes to
 an outside system is then asked first (`IN_DOUBT`).
@@ -12,30 +14,29 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
 from libs.common.clock import Clock
-from libs.common.context import using
 from libs.common.durable import claims
+from libs.common.durable.bell import Doorbell
 from libs.common.durable.crash import crash_point
 from libs.common.durable.lanes import Lane, LanePolicy
-from libs.common.durable.model import Delivery, Evidence, Failed, Outcome, Tried, context_of
+from libs.common.durable.model import Delivery, Failed, Tried
 from libs.common.durable.seal import Sealer
-from libs.common.durable.settling import Settling
+from libs.common.durable.settling import Onward, Settling
 from libs.common.durable.store import UNREACHABLE, unreachable
+from libs.common.durable.trying import Target, deliver
 from libs.common.durable.tx import Tx
 from libs.common.durable.unit import Unit
-from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown
+from libs.common.errors import OrdermeshError
 
 LOG = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=60)
-LEASE_REST = timedelta(seconds=5)
-"""Left of the lease when a try is broken off, so that it is over before somebody else may begin."""
 POLL = timedelta(milliseconds=500)
 AFTER_FAULT = timedelta(seconds=1)
 SET_BACK_EVERY = timedelta(seconds=10)
@@ -44,13 +45,6 @@ UNSETTLED_MAX = 1024
 """Tries that may wait to be settled before no more are begun."""
 
 T = TypeVar("T", bound=Tx)
-
-
-class Target(Protocol):
-    """Where deliveries go."""
-
-    async def deliver(self, delivery: Delivery) -> Outcome:
-        """Hands the event over, or says why not. May be called again for the same event after any outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,39 +75,73 @@ class Relay(Generic[T]):
         self._name = name
         self._clock = clock
         self.lanes = {target: Lane(target, route.policy) for target, route in routes.items()}
-        self._settling = Settling(unit, self.lanes, name=name, sealer=sealer, draw=draw)
-        self.bell = asyncio.Event()
-        """Set when there may be something to do; the loop clears it."""
+        self._settling = Settling(unit, self.lanes, name=name, sealer=sealer, draw=draw, lease=lease)
+        self.bell = Doorbell()
+        """Set when there may be something to do; the loop answers it."""
         self._finished: asyncio.Queue[Tried] = asyncio.Queue(maxsize=2 * UNSETTLED_MAX)
+        self._trying: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Delivers until `stop`, then lets what is under way end."""
-        trying: set[asyncio.Task[None]] = set()
         companions = {
-            asyncio.create_task(self._settle_finished()),
+            asyncio.create_task(self._settle_finished(stop)),
             asyncio.create_task(self._ring_at(stop)),
             asyncio.create_task(self._set_back(stop)),
         }
+        all_due = self._clock.now()
         try:
             while not stop.is_set():
-                self.bell.clear()
-                claimed = await self._claim_calmly(stop)
+                targets, now = self.bell.answer(), self._clock.now()
+                if targets is None or now >= all_due:
+                    targets, all_due = None, now + POLL
+                await self._give_back(self._lease / 2)
+                claimed = await self._claim_calmly(stop, targets)
                 if stop.is_set():
                     await self._hand_back(claimed)
                     break
-                for delivery in claimed:
-                    task = asyncio.create_task(self._try_and_queue(delivery))
-                    trying.add(task)
-                    task.add_done_callback(trying.discard)
-                await self._clock.wait(self.bell, POLL)
-            if trying:
-                await asyncio.wait(trying)
+                self._begin(claimed)
+                if not await self._clock.wait(self.bell, POLL):
+                    self.bell.set()
+            await self._give_back(2 * self._lease)
+            if self._trying:
+                await asyncio.wait(self._trying)
             await self._finished.join()
         finally:
-            left = {*trying, *companions}
+            for lane in self.lanes.values():
+                lane.forget_ready()
+            left = {*self._trying, *companions}
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+
+    def _begin(self, held: Sequence[Delivery]) -> None:
+        for delivery in held:
+            self.lanes[delivery.target].ready.append(delivery)
+        for target in dict.fromkeys(delivery.target for delivery in held):
+            self._begin_ready(self.lanes[target])
+
+    def _begin_ready(self, lane: Lane) -> None:
+        while (delivery := lane.next(self._clock.now())) is not None:
+            task = asyncio.create_task(self._try_one_after_another(delivery))
+            self._trying.add(task)
+            task.add_done_callback(self._trying.discard)
+
+    async def _try_one_after_another(self, first: Delivery) -> None:
+        lane, delivery = self.lanes[first.target], first
+        while True:
+            await self._try_and_queue(delivery)
+            ready = lane.next(self._clock.now())
+            if ready is None:
+                return
+            delivery = ready
+            self._begin_ready(lane)
+
+    async def _give_back(self, lease_left: timedelta) -> None:
+        """What is ready and will not begin here soon is due again for everybody."""
+        now = self._clock.now()
+        await self._hand_back(
+            [each for lane in self.lanes.values() for each in lane.give_back(now, lease_left=lease_left)]
+        )
 
     async def _ring_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -139,46 +167,63 @@ class Relay(Generic[T]):
             await self.settle(tried)
         return len(tried)
 
-    async def claim(self) -> list[Delivery]:
-        """Due deliveries within the lanes' bounds, held under a lease. NotDone while the database is away."""
-        now = self._clock.now()
-        free = {target: lane.free(now) for target, lane in self.lanes.items()}
-        if self._finished.qsize() >= UNSETTLED_MAX or not any(free.values()):
+    async def claim(self, targets: Collection[str] | None = None, *, ahead: bool = False) -> list[Delivery]:
+        """Due deliveries within the lanes' bounds, held under a lease. NotDone while the database is away.
+
+        targets: whose lanes alone may have something due; None for all. ahead: also what can wait ready in a lane.
+        """
+        if self._finished.qsize() >= UNSETTLED_MAX:
             return []
-        lease_id = self._unit.new_id("lea")
+        now = self._clock.now()
+        lanes = {target: self.lanes[target] for target in (self.lanes if targets is None else targets)}
+        free = {
+            target: lane.ask(lane.room(now) if ahead else lane.free(now)) for target, lane in lanes.items()
+        }
+        claimed: list[Delivery] = []
         try:
-            async with self._unit.store.driver() as driver:
-                claimed = await claims.claim(driver, free, self._clock.now(), lease_id, self._lease)
-        except UNREACHABLE as error:
-            raise unreachable(error) from error
+            if any(free.values()):
+                claimed = await self._claim(free)
+        except BaseException:
+            for lane in lanes.values():
+                lane.not_claimed()
+            raise
         taken = Counter(delivery.target for delivery in claimed)
-        for target, lane in self.lanes.items():
+        for target, lane in lanes.items():
             lane.claimed(taken[target], asked=free[target])
         if claimed:
             crash_point("after_claim")
         return claimed
 
-    async def _claim_calmly(self, stop: asyncio.Event) -> list[Delivery]:
+    async def _claim(self, free: Mapping[str, int]) -> list[Delivery]:
+        try:
+            async with self._unit.store.driver() as driver:
+                return await claims.claim(
+                    driver, free, self._clock.now(), self._unit.new_id("lea"), self._lease
+                )
+        except UNREACHABLE as error:
+            raise unreachable(error) from error
+
+    async def _claim_calmly(self, stop: asyncio.Event, targets: Collection[str] | None) -> list[Delivery]:
         """Nothing ends the loop: not a database that is away, nor a table under migration."""
         try:
-            return await self.claim()
+            return await self.claim(targets, ahead=True)
         except OrdermeshError as error:
             LOG.warning("claim_failed", reason=error.reason, relay=self._name)
         except Exception:
             LOG.exception("claim_crashed", relay=self._name)
         await self._clock.wait(stop, AFTER_FAULT)
+        self.bell.ask_all()
         return []
 
     async def _hand_back(self, claimed: Sequence[Delivery]) -> None:
-        """What was claimed while the loop was told to stop is due at once for the next process."""
+        """What is held and not tried is due at once for whoever claims next."""
         if not claimed:
             return
         for delivery in claimed:
             self.lanes[delivery.target].in_flight -= 1
-        ids = [delivery.delivery_id for delivery in claimed]
         try:
             async with self._unit.store.driver() as driver:
-                await claims.hand_back(driver, ids, claimed[0].lease_id, self._clock.now())
+                await claims.hand_back(driver, claimed, self._clock.now())
         except UNREACHABLE as error:
             LOG.info("not_handed_back", cause=type(error).__name__, deliveries=len(claimed))
 
@@ -189,68 +234,58 @@ class Relay(Generic[T]):
         lane = self.lanes[delivery.target]
         start_time, started = self._clock.now(), time.perf_counter()
         try:
-            outcome = await self._deliver(delivery, lane.policy)
+            outcome = await deliver(
+                self._routes[delivery.target].target,
+                delivery,
+                lane.policy,
+                self._clock,
+                f"relay:{self._name}",
+            )
             crash_point("after_deliver")
         finally:
             lane.in_flight -= 1
+            lane.took(self._clock.now() - start_time)
             if lane.wants_more():
-                self.bell.set()
+                self.bell.ring_for(delivery.target)
         if isinstance(outcome, Failed):
             lane.failed(outcome.error, self._clock.now())
+            if lane.ready:
+                self.bell.ring_for(delivery.target)
         else:
             lane.succeeded()
         return Tried(delivery, outcome, start_time, int((time.perf_counter() - started) * 1_000_000))
 
-    async def _deliver(self, delivery: Delivery, policy: LanePolicy) -> Outcome:
-        """What the target says, or what is known when it says nothing."""
-        if delivery.attempt > policy.retry.attempts_max:
-            return Failed(OutcomeUnknown("CRASHED", "the process died in each try so far"))
-        left = delivery.lease_end - LEASE_REST - self._clock.now()
-        if left <= timedelta(0):
-            return Failed(NotDone("OVERLOADED", "the lease was over before the try could begin"))
-        with using(context_of(delivery.event, f"relay:{self._name}")):
-            try:
-                async with asyncio.timeout(min(policy.seconds_max, left.total_seconds())):
-                    return await self._routes[delivery.target].target.deliver(delivery)
-            except OrdermeshError as error:
-                return Failed(error, Evidence(mapping=error.facts.metadata.get("mapping", "")))
-            except TimeoutError:
-                return Failed(OutcomeUnknown("DEADLINE_EXCEEDED", "the try took too long"))
-            except asyncio.CancelledError:
-                if _is_being_cancelled():
-                    raise
-                return Failed(OutcomeUnknown("OUTCOME_UNKNOWN", "the call was broken off under way"))
-            except Exception as error:
-                LOG.exception("delivery_crashed", target=delivery.target, subject=delivery.event.subject)
-                return Failed(OutcomeUnknown("CRASHED", f"{type(error).__name__} while delivering"))
-
-    async def _settle_finished(self) -> None:
+    async def _settle_finished(self, stop: asyncio.Event) -> None:
         """Settles what has ended, in batches of what queued while the last commit was in flight."""
         while True:
             batch = [await self._finished.get()]
             while len(batch) < SETTLE_MAX and not self._finished.empty():
                 batch.append(self._finished.get_nowait())
-            await self._settle_calmly(batch)
+            onward = Onward(holds=not stop.is_set() and self._finished.qsize() < UNSETTLED_MAX)
+            await self._settle_calmly(batch, onward)
+            if stop.is_set():
+                await self._hand_back(onward.held)
+            else:
+                self._begin(onward.held)
             for _ in batch:
                 self._finished.task_done()
 
-    async def _settle_calmly(self, batch: Sequence[Tried]) -> None:
+    async def _settle_calmly(self, batch: Sequence[Tried], onward: Onward) -> None:
         """A batch that cannot be settled stays leased; it is claimed again, in doubt, when the lease ends."""
         try:
-            await self.settle(batch)
+            await self.settle(batch, onward)
         except OrdermeshError as error:
             LOG.warning("settle_failed", reason=error.reason, relay=self._name, deliveries=len(batch))
         except Exception:
             LOG.exception("settle_crashed", relay=self._name, deliveries=len(batch))
 
-    async def settle(self, batch: Sequence[Tried]) -> None:
-        """Commits what became of each, with what follows from it. Raises NotDone or OutcomeUnknown for the database."""
-        await self._settling.settle(batch)
+    async def settle(self, batch: Sequence[Tried], onward: Onward | None = None) -> None:
+        """Commits what became of each, with what follows from it. Raises NotDone or OutcomeUnknown for the database.
+
+        onward: takes what is held already of what is due next; None holds nothing.
+        """
+        onward = onward or Onward(holds=False)
+        await self._settling.settle(batch, onward)
         crash_point("after_settle")
-        self.bell.set()
-
-
-def _is_being_cancelled() -> bool:
-    """False when a call was cancelled and not we: a channel that closes cancels the calls on it."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+        if onward.is_due:
+            self.bell.set()

@@ -6,22 +6,24 @@ other and holds up nobody but its followers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 import structlog
 
 from libs.common.context import using
-from libs.common.durable import claims
+from libs.common.durable import claims, tables
 from libs.common.durable.claims import Verdict
 from libs.common.durable.counts import count_tries
 from libs.common.durable.lanes import Lane
 from libs.common.durable.model import Delivered, Delivery, Failed, State, Tried, context_of
+from libs.common.durable.onward import NextSteps
+from libs.common.durable.rows import Errand
 from libs.common.durable.seal import Sealer
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE
 from libs.common.durable.tx import Group, Tx
-from libs.common.durable.tx.ahead import read_ahead
+from libs.common.durable.tx.ahead import not_seen, see
 from libs.common.durable.unit import AWAY_MAX, Unit, is_away
 from libs.common.errors import NotDone, OrdermeshError, Refused
 from libs.common.retry import Parked, Reconcile, decide
@@ -29,6 +31,18 @@ from libs.common.retry import Parked, Reconcile, decide
 LOG = structlog.get_logger(__name__)
 
 T = TypeVar("T", bound=Tx)
+
+
+@dataclass(slots=True)
+class Onward:
+    """How it goes on after a batch."""
+
+    holds: bool
+    """Whether what the batch makes due may be held and begun by this relay."""
+    held: list[Delivery] = field(default_factory=list)
+    """What is held and yet to begin."""
+    is_due: bool = False
+    """Whether something else may be due by now: what has waited behind one of them, or one of them again."""
 
 
 class Settling(Generic[T]):
@@ -42,78 +56,103 @@ class Settling(Generic[T]):
         name: str,
         sealer: Sealer,
         draw: Callable[[], float],
+        lease: timedelta,
     ) -> None:
         self._unit = unit
         self._lanes = lanes
         self._name = name
         self._sealer = sealer
         self._draw = draw
+        self._lease = lease
 
-    async def settle(self, batch: Sequence[Tried]) -> None:
+    async def settle(self, batch: Sequence[Tried], onward: Onward) -> None:
         """One commit for all; one each when the shared one fails.
 
         Raises NotDone or OutcomeUnknown while the database is away; what is not settled then stays leased, and is
         claimed again when the lease ends.
         """
         try:
-            await self._commit(batch)
+            await self._commit(batch, onward)
         except Exception as error:  # noqa: BLE001  (found again one by one)
             LOG.info("settling_one_by_one", cause=type(error).__name__, deliveries=len(batch))
-            await self._settle_one_by_one(batch)
+            await self._settle_one_by_one(batch, onward)
 
-    async def _settle_one_by_one(self, batch: Sequence[Tried]) -> None:
+    async def _settle_one_by_one(self, batch: Sequence[Tried], onward: Onward) -> None:
         away: list[OrdermeshError] = []
         for tried in batch:
             if len(away) >= AWAY_MAX:
                 break
             try:
-                await self._settle_alone(tried)
+                await self._settle_alone(tried, onward)
             except OrdermeshError as error:
                 away.append(error)
         if away:
             raise away[0]
 
-    async def _settle_alone(self, tried: Tried) -> None:
+    async def _settle_alone(self, tried: Tried, onward: Onward) -> None:
         """Raises only while the database is away; a fault of its own settles the delivery as failed."""
         try:
-            await self._commit([tried])
+            await self._commit([tried], onward)
         except Exception as error:
             if is_away(error):
                 raise
             place = {"target": tried.delivery.target, "subject": tried.delivery.event.subject}
             LOG.warning("not_followed", **place, error=error, exc_info=not isinstance(error, OrdermeshError))
-            await self._commit([replace(tried, outcome=_not_followed(tried, error))])
+            await self._commit([replace(tried, outcome=_not_followed(tried, error))], onward)
 
-    async def _commit(self, batch: Sequence[Tried]) -> None:
-        count_tries(await self._unit.commit(lambda group: self._settle_group(group, batch)))
+    async def _commit(self, batch: Sequence[Tried], onward: Onward) -> None:
+        steps = NextSteps(self._lanes if onward.holds else {}, self._lease)
+        try:
+            settled, written = await self._unit.commit(lambda group: self._settle_group(group, batch, steps))
+        except BaseException:
+            steps.give_up()
+            raise
+        onward.held += steps.held()
+        onward.is_due |= any(errand.found or errand.name == "failed" for errand in written)
+        count_tries(settled)
 
-    async def _settle_group(self, group: Group, batch: Sequence[Tried]) -> list[tuple[Tried, Verdict]]:
-        held = await claims.still_held(group.driver, [tried.delivery for tried in batch])
-        await self._read_ahead(group, [tried for tried in batch if tried.delivery.delivery_id in held])
-        verdicts: dict[int, Verdict] = {}
-        attempts, settled = [], []
+    async def _settle_group(
+        self, group: Group, batch: Sequence[Tried], steps: NextSteps
+    ) -> tuple[list[tuple[Tried, Verdict]], Sequence[Errand]]:
+        held = await self._still_held(group, batch)
+        settled: dict[int, tuple[Tried, Verdict]] = {}
         for tried in batch:
             delivery = tried.delivery
-            if delivery.delivery_id not in held:
+            if (delivery.delivery_id, delivery.lease_id) not in held:
                 LOG.warning("lease_lost", delivery=delivery.delivery_id, target=delivery.target)
                 continue
             verdict = await self._verdict(group, tried)
-            verdicts[delivery.delivery_id] = verdict
-            settled.append((tried, verdict))
-            attempts.append(claims.attempt_row(tried, verdict, tried.outcome.evidence, self._sealer))
-        await claims.settle(group.driver, verdicts, group.now)
-        await claims.write_attempts(group.driver, attempts)
-        return settled
+            settled[delivery.delivery_id] = tried, verdict
+            row = claims.attempt_row(tried, verdict, tried.outcome.evidence, self._sealer)
+            group.add(tables.ATTEMPT, row)
+        verdicts = {delivery_id: verdict for delivery_id, (_, verdict) in settled.items()}
+        written = claims.settling(verdicts, group.now)
+        for errand in written:
+            group.along(errand)
+        steps.choose(group, [each for each in verdicts if verdicts[each].state is State.DELIVERED])
+        return list(settled.values()), written
 
-    async def _read_ahead(self, group: Group, batch: Sequence[Tried]) -> None:
-        """What follows begins with the record that the event tells of."""
+    async def _still_held(self, group: Group, batch: Sequence[Tried]) -> set[claims.Held]:
+        """Which of them are held, and under which lease.
+
+        What follows begins with the record that the event tells of; those of one kind are read by the same message.
+        """
+        deliveries = [tried.delivery for tried in batch]
         followed = [
-            tried.delivery for tried in batch if isinstance(tried.outcome, Delivered) and tried.outcome.follow
+            each.delivery for each in batch if isinstance(each.outcome, Delivered) and each.outcome.follow
         ]
-        if len(followed) > 1:
-            context = context_of(followed[0].event, f"relay:{self._name}")
-            tx = self._unit.open(group, context, followed[0].target)
-            await read_ahead(tx, [(delivery.event.tenant, delivery.event.subject) for delivery in followed])
+        if followed:
+            tx = self._unit.open(
+                group, context_of(followed[0].event, f"relay:{self._name}"), followed[0].target
+            )
+            for kind, keys in not_seen(tx, [(each.event.tenant, each.event.subject) for each in followed])[
+                :1
+            ]:
+                held, rows = await claims.still_held(group.driver, deliveries, kind.table.name, keys)
+                see(tx, kind, keys, rows)
+                return held
+        held, _ = await claims.still_held(group.driver, deliveries)
+        return held
 
     async def _verdict(self, group: Group, tried: Tried) -> Verdict:
         """What becomes of a delivery; runs what follows from a success in the same commit."""

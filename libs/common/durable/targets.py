@@ -8,7 +8,8 @@ proposal:<name>     a steward, who lets a value go to the system that owns the f
 stream              a Redis stream, for any further subscriber
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,11 +18,19 @@ from ordermesh.common.v1 import event_pb2, proposal_pb2
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 from redis.exceptions import RedisError
 
+from libs.common.context import CallContext, current_context, using
+from libs.common.durable.lanes import LOST, SLOW_DOWN, UNREACHABLE
 from libs.common.durable.model import Delivered, Delivery, Evidence, Follow, Outcome, StoredEvent
-from libs.common.errors import Refused
+from libs.common.durable.together import Together
+from libs.common.errors import OrdermeshError, Refused
 from libs.common.reach import Reach, after
+from libs.common.telemetry import makes_spans
 
 STREAM_LENGTH_MAX = 100_000
+EVENTS_MAX = 100
+"""In one call; the contract's bound."""
+OF_TARGET = UNREACHABLE | LOST | SLOW_DOWN
+"""Reasons that speak of the service and not of an event: asking again for each would only add to its load."""
 
 
 class ConnectorCalls(Protocol):
@@ -111,15 +120,68 @@ class IntakeCalls(Protocol):
     ) -> Callable[[event_pb2.AcceptEventsRequest], Awaitable[event_pb2.AcceptEventsResponse]]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """An event to be handed over, and on whose behalf."""
+
+    event: StoredEvent
+    context: CallContext
+
+
 class ServiceTarget:
-    """Hands the event to another service, which drops ids it has seen."""
+    """Hands the event to another service, which drops ids it has seen.
+
+    A tenant's events that are under way at the same time travel in one call; each has an outcome of its own.
+    """
 
     def __init__(self, intake: IntakeCalls) -> None:
         self._intake = intake
+        self._together = Together(self._hand_over)
 
     async def deliver(self, delivery: Delivery) -> Outcome:
-        await self._intake.AcceptEvents(event_pb2.AcceptEventsRequest(events=[render_event(delivery.event)]))
+        parcel = Parcel(delivery.event, current_context())
+        if makes_spans(parcel.context.traceparent):
+            await self._call([parcel])
+        elif error := (await self._together.get([parcel]))[parcel]:
+            raise error
         return Delivered()
+
+    async def _hand_over(self, parcels: Sequence[Parcel]) -> Mapping[Parcel, OrdermeshError | None]:
+        calls = [
+            several[at : at + EVENTS_MAX]
+            for several in _by_tenant(parcels).values()
+            for at in range(0, len(several), EVENTS_MAX)
+        ]
+        found: dict[Parcel, OrdermeshError | None] = {}
+        for outcomes in await asyncio.gather(*(self._outcomes(several) for several in calls)):
+            found.update(outcomes)
+        return found
+
+    async def _outcomes(self, parcels: Sequence[Parcel]) -> Mapping[Parcel, OrdermeshError | None]:
+        """What became of each. One that cannot be taken in spoils none that travels with it: then each goes alone."""
+        try:
+            await self._call(parcels)
+        except OrdermeshError as error:
+            if len(parcels) == 1 or error.reason in OF_TARGET:
+                return dict.fromkeys(parcels, error)
+        else:
+            return dict.fromkeys(parcels)
+        alone = await asyncio.gather(*(self._outcomes([parcel]) for parcel in parcels))
+        return {parcel: error for outcome in alone for parcel, error in outcome.items()}
+
+    async def _call(self, parcels: Sequence[Parcel]) -> None:
+        with using(parcels[0].context):
+            await self._intake.AcceptEvents(
+                event_pb2.AcceptEventsRequest(events=[render_event(parcel.event) for parcel in parcels])
+            )
+
+
+def _by_tenant(parcels: Sequence[Parcel]) -> Mapping[str, list[Parcel]]:
+    """Events of one subject stay in order."""
+    found: dict[str, list[Parcel]] = {}
+    for parcel in parcels:
+        found.setdefault(parcel.event.tenant, []).append(parcel)
+    return found
 
 
 class StageTarget:

@@ -14,8 +14,9 @@ from libs.common.aggregate import Link
 from libs.common.durable.lanes import LanePolicy
 from libs.common.durable.model import Delivery, Follow, Outcome, Tried
 from libs.common.durable.reads import Reads
-from libs.common.durable.relay import LEASE, Relay, Target
+from libs.common.durable.relay import LEASE, Relay
 from libs.common.durable.targets import ConnectorTarget, Outgoing
+from libs.common.durable.trying import Target
 from libs.common.errors import NotDone
 from libs.common.retry import RetryPolicy
 from libs.common.testing.faults import Fault, MemorySystem, lost_reply, lost_request

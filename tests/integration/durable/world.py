@@ -9,10 +9,11 @@ from ordermesh.connector.v1 import change_pb2
 
 from libs.common.durable.lanes import LanePolicy
 from libs.common.durable.model import Delivered, Delivery, Follow, Outcome
-from libs.common.durable.relay import Relay, Route, Target
+from libs.common.durable.relay import Relay, Route
 from libs.common.durable.seal import Sealer
 from libs.common.durable.store import Store
 from libs.common.durable.targets import ConnectorTarget, Outgoing
+from libs.common.durable.trying import Target
 from libs.common.durable.unit import Unit
 from libs.common.ids import NewId, new_id
 from libs.common.retry import RetryPolicy

@@ -2,7 +2,8 @@
 
 A trigger notes each changed row in the transaction that changes it, so what was rolled back is never seen. After each
 commit the notes are read and judged: events count up without gaps, a record and its events move together, the audit is
-one chain, states only advance, a delivery that is settled stays settled and overtakes no other of its subject.
+one chain, states only advance, a settled delivery stays settled, and none is held or settled before an older one of its
+subject.
 """
 
 import json
@@ -76,6 +77,8 @@ class Watch:
             elif name == "delivery":
                 self._see_delivery(schema, was, row)
         for schema, name, was, row in rows:
+            if name == "delivery" and row["lease_id"] and row["lease_id"] != was.get("lease_id"):
+                self._see_held(schema, row)
             if "audit_hash" in row:
                 self._see_record(schema, name, was, row)
 
@@ -110,6 +113,12 @@ class Watch:
             other < sequence and standing in STANDING for other, standing in line.items()
         ):
             self._fate.object(f"overtaken: {row['subject']} {sequence} for {row['target']}")
+
+    def _see_held(self, schema: str, row: Row) -> None:
+        """Whoever claims a delivery, or makes and holds it in one, holds the first of its line."""
+        line = self._known.standing[schema, row["target"], row["subject"]]
+        if any(other < row["sequence"] and standing in STANDING for other, standing in line.items()):
+            self._fate.object(f"held out of line: {row['subject']} {row['sequence']} for {row['target']}")
 
     def _see_record(self, schema: str, name: str, was: Row, row: Row) -> None:
         subject = f"{name}/{row['record_id']}"

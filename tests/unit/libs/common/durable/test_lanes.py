@@ -12,6 +12,7 @@ from libs.common.durable.lanes import (
     OPEN_MAX,
     OPEN_MIN,
     PAUSE_MIN,
+    QUICK,
     QUOTA_PAUSE,
     RETRY_AFTER_MAX,
     SLOW_DOWN,
@@ -182,6 +183,20 @@ def test_a_pause_is_not_told_as_an_open_breaker() -> None:
     assert not lane.is_open(NOW)
 
 
+def test_it_is_sound_unless_it_pauses_or_a_probe_has_yet_to_tell_that_the_target_is_back() -> None:
+    lane = a_lane()
+    assert lane.is_sound(NOW)
+    lane.failed(NotDone("SYSTEM_THROTTLED", retry_after=timedelta(seconds=7)), NOW)
+    assert not lane.is_sound(NOW)
+    assert lane.is_sound(NOW + timedelta(seconds=7))
+
+    lane = an_open_lane()
+    assert not lane.is_sound(NOW)
+    assert not lane.is_sound(NOW + OPEN_MAX)
+    lane.succeeded()
+    assert lane.is_sound(NOW)
+
+
 @pytest.mark.parametrize("reason", sorted(POLICIES))
 def test_only_a_target_that_is_away_or_busy_costs_no_attempt(reason: str) -> None:
     assert a_lane().spends_attempt(NotDone(reason)) is (reason not in UNREACHABLE | SLOW_DOWN)
@@ -189,3 +204,50 @@ def test_only_a_target_that_is_away_or_busy_costs_no_attempt(reason: str) -> Non
 
 def test_every_reason_it_knows_is_of_the_contract() -> None:
     assert set(POLICIES) >= UNREACHABLE | LOST | SLOW_DOWN
+
+
+# Next steps and what is held ready -------------------------------------------------------------------------
+
+
+def test_a_next_step_is_admitted_until_a_quarter_is_left_for_claims() -> None:
+    lane = a_lane(8)
+
+    assert [lane.admits_next(NOW) for _ in range(8)] == [True] * 6 + [False] * 2
+    assert lane.in_flight == 6
+    assert lane.wants_more(), "what was not admitted is to be claimed"
+
+
+def test_no_next_step_goes_before_what_a_claim_has_left() -> None:
+    lane = a_lane(8)
+    lane.claimed(2, asked=2)
+
+    assert not lane.admits_next(NOW)
+
+
+def test_places_that_a_claim_under_way_may_fill_are_nobody_else_s() -> None:
+    lane = a_lane(4)
+    lane.ask(lane.free(NOW))
+
+    assert lane.free(NOW) == lane.room(NOW) == 0
+    assert not lane.admits_next(NOW)
+    lane.not_claimed()
+    assert lane.free(NOW) == 4
+
+
+def test_a_lane_that_leaves_its_target_alone_admits_nothing() -> None:
+    assert not an_open_lane().admits_next(NOW)
+
+
+@pytest.mark.parametrize(("span", "room"), [(QUICK, 8), (QUICK + MOMENT, 4)])
+def test_more_is_held_than_can_begin_only_where_tries_are_quick(span: timedelta, room: int) -> None:
+    lane = a_lane(4)
+    lane.took(span)
+
+    assert (lane.room(NOW), lane.free(NOW)) == (room, 4)
+
+
+def test_a_lane_that_probes_holds_one() -> None:
+    lane = an_open_lane()
+    lane.took(MOMENT)
+
+    assert lane.room(NOW + OPEN_MIN) == 1

@@ -1,5 +1,7 @@
 """What each kind of target does with a delivery, and with an answer that does not come."""
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,8 +9,10 @@ import redis.exceptions
 from ordermesh.common.v1 import event_pb2
 from ordermesh.connector.v1 import change_pb2
 
-from libs.common.durable.model import Delivered, Delivery, State, StoredEvent
+from libs.common.context import current_context, using
+from libs.common.durable.model import Delivered, Delivery, State, StoredEvent, context_of
 from libs.common.durable.targets import (
+    EVENTS_MAX,
     ConnectorTarget,
     Outgoing,
     ServiceTarget,
@@ -16,7 +20,7 @@ from libs.common.durable.targets import (
     StreamTarget,
     render_event,
 )
-from libs.common.errors import NotDone
+from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused
 from libs.common.testing.faults import MemorySystem
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -104,21 +108,89 @@ async def test_where_there_is_nothing_to_tell_nobody_is_asked() -> None:
     assert system.calls == []
 
 
+class Intake:
+    """Another service, which takes everything but what it cannot."""
+
+    def __init__(self, cannot: str = "", error: OrdermeshError | None = None) -> None:
+        self.calls: list[list[event_pb2.Event]] = []
+        self._cannot = cannot
+        self._error = error
+
+    async def AcceptEvents(  # noqa: N802
+        self, request: event_pb2.AcceptEventsRequest
+    ) -> event_pb2.AcceptEventsResponse:
+        assert {event.tenant for event in request.events} == {current_context().tenant}
+        self.calls.append(list(request.events))
+        if self._error and any(event.event_id == self._cannot for event in request.events):
+            raise self._error
+        return event_pb2.AcceptEventsResponse()
+
+    @property
+    def ids(self) -> list[list[str]]:
+        return [[event.event_id for event in call] for call in self.calls]
+
+
+async def hand_over(target: ServiceTarget, *events: StoredEvent) -> list[object]:
+    """As the relay does, all at once; what became of each."""
+
+    async def one(event: StoredEvent) -> object:
+        with using(context_of(event, "relay:notes")):
+            return await target.deliver(replace(a_delivery(), event=event))
+
+    return list(await asyncio.gather(*map(one, events), return_exceptions=True))
+
+
+def events_of(*tenants: str) -> list[StoredEvent]:
+    return [
+        replace(EVENT, event_id=f"evt_{number}", subject=f"notes/{number}", tenant=tenant)
+        for number, tenant in enumerate(tenants)
+    ]
+
+
 async def test_a_service_gets_the_whole_event() -> None:
-    taken: list[event_pb2.Event] = []
+    intake = Intake()
 
-    class Intake:
-        async def AcceptEvents(  # noqa: N802
-            self, request: event_pb2.AcceptEventsRequest
-        ) -> event_pb2.AcceptEventsResponse:
-            taken.extend(request.events)
-            return event_pb2.AcceptEventsResponse()
+    assert await hand_over(ServiceTarget(intake), EVENT) == [Delivered()]
 
-    await ServiceTarget(Intake()).deliver(a_delivery())
+    ((taken,),) = intake.calls
+    assert taken == render_event(EVENT)
+    assert (taken.tenant, taken.sequence, taken.data) == ("acme", 7, b"data")
+    assert taken.occurred_time.ToDatetime(tzinfo=UTC) == NOW
 
-    assert taken == [render_event(EVENT)]
-    assert (taken[0].tenant, taken[0].sequence, taken[0].data) == ("acme", 7, b"data")
-    assert taken[0].occurred_time.ToDatetime(tzinfo=UTC) == NOW
+
+async def test_a_tenant_s_events_that_are_under_way_at_once_travel_in_one_call() -> None:
+    intake = Intake()
+
+    outcomes = await hand_over(ServiceTarget(intake), *events_of("acme", "globex", "acme"))
+
+    assert outcomes == [Delivered()] * 3
+    assert sorted(intake.ids) == [["evt_0", "evt_2"], ["evt_1"]]
+
+
+async def test_no_call_carries_more_events_than_the_contract_lets_it() -> None:
+    intake = Intake()
+
+    await hand_over(ServiceTarget(intake), *events_of(*["acme"] * (EVENTS_MAX + 1)))
+
+    assert sorted(map(len, intake.ids)) == [1, EVENTS_MAX]
+
+
+@pytest.mark.parametrize("error", [Refused("EVENT_UNKNOWN"), NotDone("CONFLICT"), OutcomeUnknown("CRASHED")])
+async def test_an_event_that_is_not_taken_spoils_none_that_travels_with_it(error: OrdermeshError) -> None:
+    intake = Intake("evt_1", error)
+
+    outcomes = await hand_over(ServiceTarget(intake), *events_of("acme", "acme", "acme"))
+
+    assert outcomes == [Delivered(), error, Delivered()]
+    assert sorted(intake.ids) == [["evt_0"], ["evt_0", "evt_1", "evt_2"], ["evt_1"], ["evt_2"]]
+
+
+async def test_a_service_that_is_away_is_not_asked_again_for_each_event() -> None:
+    away = NotDone("UNAVAILABLE")
+    intake = Intake("evt_1", away)
+
+    assert await hand_over(ServiceTarget(intake), *events_of("acme", "acme", "acme")) == [away] * 3
+    assert len(intake.calls) == 1
 
 
 async def test_a_stage_hands_its_answer_to_the_settling_commit() -> None:
