@@ -15,6 +15,7 @@ from typing import Protocol
 
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
+from connectors.kit.checks import checked
 from libs.common.errors import Refused
 
 Kind = change_pb2.Kind
@@ -80,6 +81,14 @@ class Connector(Protocol):
     ) -> connector_service_pb2.CalculateTaxResponse:
         """Tax before posting."""
         raise Refused("NOT_SUPPORTED", "the connector answers no tax question")
+
+    async def check_order(
+        self, request: connector_service_pb2.CheckOrderRequest
+    ) -> connector_service_pb2.CheckOrderResponse:
+        """Questions above about one order, each answered or failed on its own; to be written where the vendor has one
+        call for several of them.
+        """
+        return await checked(self, request)
 
     async def close(self) -> None:
         """Gives connections back."""

@@ -112,6 +112,12 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         self._check_tenant()
         return await self._connector.calculate_tax(request)
 
+    async def CheckOrder(
+        self, request: connector_service_pb2.CheckOrderRequest, context: ServicerContext
+    ) -> connector_service_pb2.CheckOrderResponse:
+        self._check_tenant()
+        return await self._connector.check_order(request)
+
     def _check_tenant(self) -> None:
         self._admit(current_context().tenant)
 

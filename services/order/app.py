@@ -1,6 +1,7 @@
 """Composition root of the order service: every concrete class meets here. Open this file to see what it is made of."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ordermesh.common.v1 import event_pb2_grpc
 from ordermesh.order.v1 import order_service_pb2_grpc
@@ -16,8 +17,12 @@ from services.order import reactions, wire
 from services.order.config import Settings
 from services.order.domain import Order
 from services.order.reactions import Reactions
+from services.order.reactions.asking import Erp
 from services.order.servicer import OrderServicer
 from services.order.store import OrderTx, ReferenceReads, new_copies, order_kind
+
+ROUTES_MAX = 1_000
+"""Routes remembered: a topology is read once, at the start."""
 
 
 def build(settings: Settings, surroundings: Surroundings = REAL) -> App[OrderTx]:
@@ -28,6 +33,7 @@ def build(settings: Settings, surroundings: Surroundings = REAL) -> App[OrderTx]
     def targets(event: str, order: Order) -> Sequence[str]:
         return core.heard(reactions.targets(event, order))
 
+    @lru_cache(ROUTES_MAX)
     def route(tenant: str, region: str, business_unit: str) -> tuple[str, str]:
         picked = core.topology.route(tenant, region, business_unit)
         return picked.erp, picked.crm
@@ -39,8 +45,8 @@ def build(settings: Settings, surroundings: Surroundings = REAL) -> App[OrderTx]
 
     unit = core.unit(open_tx)
     reads = Reads(core.store, kind)
-    erps = {system: core.connector(system) for system in core.systems("erp")}
-    follows = Reactions(ReferenceReads(core.store, reads), erps)
+    erps = {system: Erp(core.connector(system)) for system in core.systems("erp")}
+    follows = Reactions(ReferenceReads(core.store, reads), erps, lambda: core.lanes, surroundings.clock)
     core.to_stages(follows.stages)
     core.to_connectors({"erp": follows.tell_erp, "crm": follows.tell_crm})
     core.from_systems({"erp": ["KIND_ORDER"]}, reactions.take_in_change)

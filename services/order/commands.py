@@ -12,9 +12,10 @@ from typing import Protocol
 
 from libs.common.aggregate import Link, is_stale
 from libs.common.context import CallContext
-from libs.common.errors import Refused
+from libs.common.errors import NotDone, Refused
 from libs.common.ids import NewId
 from libs.common.money import Money
+from libs.common.value import value
 from services.order import domain
 from services.order.domain import Order, Stage
 
@@ -76,7 +77,7 @@ class OrderTx(Protocol):
         """Closes what is parked of the order on its way to the ERP: it has arrived, or never will."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class SubmitOrder:
     """An order as handed in. `total` is None when the caller stated none."""
 
@@ -133,6 +134,25 @@ class Availability:
     """The ERP's word on stock: numbers of the lines that cannot be promised now."""
 
     short: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """The ERP's word on tax; None where it computes tax when it saves the document."""
+
+    total: Money | None
+
+
+Answer = Credit | Availability | Tax
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the ERP has said of an order; None where it was not asked or has not answered."""
+
+    credit: Credit | None = None
+    availability: Availability | None = None
+    tax: Tax | None = None
 
 
 # Callers ---------------------------------------------------------------------------------------------------------
@@ -211,47 +231,61 @@ def _hold(reason: str, note: str, by: str, now: datetime) -> domain.Hold:
     return domain.Hold(reason, note, by, now, now + APPROVAL_TIME)
 
 
-# Stages: each does nothing when the order has moved on or is on hold; releasing it runs the stage again -------------
+# Stages ----------------------------------------------------------------------------------------------------------
 
 
-async def validate_order(order_id: str, tx: OrderTx) -> None:
+async def advance_order(asked: Order, answers: Answers, tx: OrderTx) -> None:
+    """Takes an order past the stage it stood at when the ERP was asked, and past each further one as far as answered.
+
+    Does nothing when the order has moved on or is on hold; releasing it runs the stage again. What was said of an order
+    that was corrected since counts for nothing: NotDone with CONFLICT, unless the stage needed nobody's word.
+    """
+    order = await _existing(asked.record_id, tx)
+    if not order.awaits(asked.stage):
+        return
+    as_asked = order.is_as_it_was(asked)
+    if order.stage is Stage.VALIDATE:
+        order = await _validated(order, tx)
+    elif not as_asked:
+        raise NotDone("CONFLICT", "the order was corrected while the ERP was asked")
+    if as_asked:
+        order = _recorded(order, answers, tx)
+    if order.pending:
+        await tx.orders.put(order)
+
+
+async def _validated(order: Order, tx: OrderTx) -> Order:
     """Customer linked and active, products and units known, as of now."""
-    order = await _existing(order_id, tx)
-    if order.awaits(Stage.VALIDATE):
-        customer = await tx.references.customer(order.sold_to)
-        products = await tx.references.products([line.sku for line in order.lines])
-        domain.check_references(order, customer, products)
-        await tx.orders.put(order.validated())
+    customer = await tx.references.customer(order.sold_to)
+    products = await tx.references.products([line.sku for line in order.lines])
+    domain.check_references(order, customer, products)
+    return order.validated()
 
 
-async def record_credit(order_id: str, credit: Credit, tx: OrderTx) -> None:
-    """Goes on, or holds the order for an approver who is not its submitter."""
-    order = await _existing(order_id, tx)
-    if not order.awaits(Stage.CREDIT):
-        return
+def _recorded(order: Order, answers: Answers, tx: OrderTx) -> Order:
+    """Stage after stage until one has no answer or its answer holds the order; what was said beyond is dropped."""
+    if order.awaits(Stage.CREDIT) and answers.credit is not None:
+        order = _after_credit(order, answers.credit, tx)
+    if order.awaits(Stage.AVAILABILITY) and answers.availability is not None:
+        order = _after_availability(order, answers.availability, tx)
+    if order.awaits(Stage.TAX) and answers.tax is not None:
+        order = order.taxed(answers.tax.total)
+    return order
+
+
+def _after_credit(order: Order, credit: Credit, tx: OrderTx) -> Order:
+    """Goes on, or is held for an approver who is not its submitter."""
     if credit is Credit.COVERED:
-        await tx.orders.put(order.credit_cleared())
-    else:
-        await tx.orders.put(order.held(_hold(credit.value, "", order.submitted_by, tx.now)))
+        return order.credit_cleared()
+    return order.held(_hold(credit.value, "", order.submitted_by, tx.now))
 
 
-async def record_availability(order_id: str, availability: Availability, tx: OrderTx) -> None:
-    """Goes on when everything can be promised or back orders are allowed, else holds the order."""
-    order = await _existing(order_id, tx)
-    if not order.awaits(Stage.AVAILABILITY):
-        return
-    if availability.short and not tx.backorders:
-        note = f"short: lines {', '.join(str(number) for number in availability.short)}"
-        await tx.orders.put(order.held(_hold("STOCK_SHORT", note[:255], order.submitted_by, tx.now)))
-    else:
-        await tx.orders.put(order.availability_confirmed())
-
-
-async def record_tax(order_id: str, tax_total: Money | None, tx: OrderTx) -> None:
-    """Goes on with the tax, or without where the ERP computes it at posting."""
-    order = await _existing(order_id, tx)
-    if order.awaits(Stage.TAX):
-        await tx.orders.put(order.taxed(tax_total))
+def _after_availability(order: Order, availability: Availability, tx: OrderTx) -> Order:
+    """Goes on when everything can be promised or back orders are allowed, else is held."""
+    if not availability.short or tx.backorders:
+        return order.availability_confirmed()
+    note = f"short: lines {', '.join(str(number) for number in availability.short)}"
+    return order.held(_hold("STOCK_SHORT", note[:255], order.submitted_by, tx.now))
 
 
 # What other systems and services say ---------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from google.type import decimal_pb2, money_pb2
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 
 from libs.common.clock import Clock
-from libs.common.errors import NotDone, OutcomeUnknown, Refused
+from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused
+from libs.common.rpc.status import status_of
 from libs.common.testing.vendor import Fault, Kind, On
 
 pb = connector_service_pb2
@@ -229,6 +230,28 @@ class MemoryConnector:
     ) -> connector_service_pb2.CalculateTaxResponse:
         await self._system.meet(On.READ)
         return pb.CalculateTaxResponse(tax_total=money_pb2.Money(currency_code=request.order.currency_code))
+
+    async def check_order(
+        self, request: connector_service_pb2.CheckOrderRequest
+    ) -> connector_service_pb2.CheckOrderResponse:
+        return pb.CheckOrderResponse(
+            answers=[await self._answered(request, question) for question in request.questions]
+        )
+
+    async def _answered(
+        self, request: connector_service_pb2.CheckOrderRequest, question: pb.Question.ValueType
+    ) -> connector_service_pb2.OrderAnswer:
+        order = request.order
+        credit = pb.CheckCreditRequest(customer_external_id=request.customer_external_id, amount=order.total)
+        try:
+            if question == pb.QUESTION_CREDIT:
+                return pb.OrderAnswer(credit=await self.check_credit(credit))
+            if question == pb.QUESTION_AVAILABILITY:
+                lines = pb.CheckAvailabilityRequest(lines=order.lines)
+                return pb.OrderAnswer(availability=await self.check_availability(lines))
+            return pb.OrderAnswer(tax=await self.calculate_tax(pb.CalculateTaxRequest(order=order)))
+        except OrdermeshError as error:
+            return pb.OrderAnswer(status=status_of(error).SerializeToString())
 
     async def close(self) -> None:
         """Holds nothing."""

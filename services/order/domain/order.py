@@ -7,7 +7,7 @@
 Pure: no I/O, no clock, no ids made here. A method returns a new order that carries the facts to be told.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Self
 
@@ -15,6 +15,7 @@ from libs.common.address import Address
 from libs.common.aggregate import Aggregate, Link, revised
 from libs.common.errors import Refused, Violation
 from libs.common.money import Money
+from libs.common.value import value
 from services.order.domain.states import FINAL, REACHED, REQUESTED, OrderEvent, Stage, State
 from services.order.domain.values import (
     Correction,
@@ -30,8 +31,11 @@ from services.order.domain.values import (
     with_shipped,
 )
 
+BOOKKEEPING = ("links", "shown", "version", "sequence", "update_time", "audit_hash")
+"""What is kept about an order and is no part of it."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@value(kw_only=True)
 class Order(Aggregate):
     """One sales order. `total` is the exact sum of its lines without tax."""
 
@@ -106,18 +110,25 @@ class Order(Aggregate):
         """True when exactly this stage is next and nothing holds the order."""
         return self.state is State.RECEIVED and self.stage is stage
 
+    def is_as_it_was(self, before: "Order") -> bool:
+        """True while nothing has changed that anybody asks about; a new link changes the version, but no answer."""
+        if self.version == before.version:
+            return True
+        told = {name: getattr(self, name) for name in BOOKKEEPING}
+        return self == revised(before, **told)
+
     def validated(self) -> Self:
-        return replace(self, stage=Stage.CREDIT).telling(OrderEvent.VALIDATED)
+        return revised(self, stage=Stage.CREDIT).telling(OrderEvent.VALIDATED)
 
     def credit_cleared(self) -> Self:
-        return replace(self, stage=Stage.AVAILABILITY).telling(OrderEvent.CREDIT_CLEARED)
+        return revised(self, stage=Stage.AVAILABILITY).telling(OrderEvent.CREDIT_CLEARED)
 
     def availability_confirmed(self) -> Self:
-        return replace(self, stage=Stage.TAX).telling(OrderEvent.AVAILABILITY_CONFIRMED)
+        return revised(self, stage=Stage.TAX).telling(OrderEvent.AVAILABILITY_CONFIRMED)
 
     def taxed(self, tax_total: Money | None) -> Self:
         """Ready for the ERP; `tax_total` is None where the ERP computes tax when it saves the document."""
-        return replace(self, stage=Stage.POST, tax_total=tax_total).telling(OrderEvent.TAXED)
+        return revised(self, stage=Stage.POST, tax_total=tax_total).telling(OrderEvent.TAXED)
 
     def posted(self, link: Link) -> Self:
         """The ERP has a document; known already counts as known."""

@@ -12,6 +12,7 @@ from services.order.wire.answers import (
     render_order,
     render_released_order,
     render_submitted_order,
+    submitted_order,
 )
 from services.order.wire.events import (
     OWNERSHIP,
@@ -28,6 +29,8 @@ from services.order.wire.questions import (
     availability_question,
     credit_answer,
     credit_question,
+    order_answer,
+    order_questions,
     tax_answer,
     tax_question,
 )
@@ -41,8 +44,10 @@ __all__ = [
     "credit_question",
     "known_customer",
     "known_product",
+    "order_answer",
     "order_invoice",
     "order_of_event",
+    "order_questions",
     "parse_correct_order",
     "parse_decision",
     "parse_progress",
@@ -56,6 +61,7 @@ __all__ = [
     "render_order",
     "render_released_order",
     "render_submitted_order",
+    "submitted_order",
     "tax_answer",
     "tax_question",
 ]

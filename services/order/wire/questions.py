@@ -1,14 +1,50 @@
 """Questions to the ERP and its answers, pure. Open this file when a stage asks or understands something wrong."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from google.rpc import status_pb2
 from ordermesh.connector.v1 import connector_service_pb2
 
 from libs.common import money
 from libs.common.errors import Refused
-from services.order.commands import Availability, Credit
-from services.order.domain import Order
+from libs.common.rpc.contract import methods
+from libs.common.rpc.status import error_of
+from services.order.commands import Answer, Availability, Credit, Tax
+from services.order.domain import Order, Stage
 from services.order.wire.answers import add_lines, render_order
+
+QUESTIONS: Mapping[Stage, connector_service_pb2.Question.ValueType] = {
+    Stage.CREDIT: connector_service_pb2.QUESTION_CREDIT,
+    Stage.AVAILABILITY: connector_service_pb2.QUESTION_AVAILABILITY,
+    Stage.TAX: connector_service_pb2.QUESTION_TAX,
+}
+CHECK_ORDER = "/ordermesh.connector.v1.ConnectorService/CheckOrder"
+
+
+def order_questions(
+    order: Order, customer_external_id: str, stages: Sequence[Stage]
+) -> connector_service_pb2.CheckOrderRequest:
+    """What several stages ask, in one message."""
+    return connector_service_pb2.CheckOrderRequest(
+        order=render_order(order),
+        customer_external_id=customer_external_id,
+        questions=[QUESTIONS[stage] for stage in stages],
+    )
+
+
+def order_answer(order: Order, stage: Stage, answer: connector_service_pb2.OrderAnswer) -> Answer:
+    """What a stage is told; raises what its question ended with."""
+    outcome = answer.WhichOneof("outcome")
+    if outcome == "status":
+        raise error_of(status_pb2.Status.FromString(answer.status), methods()[CHECK_ORDER])
+    if outcome != stage.name.lower():
+        raise Refused("MAPPING_VALUE_UNKNOWN", f"asked about {stage.name}, the connector answers {outcome}")
+    if stage is Stage.CREDIT:
+        return credit_answer(answer.credit)
+    if stage is Stage.AVAILABILITY:
+        return availability_answer(order, answer.availability)
+    return tax_answer(answer.tax)
 
 
 def credit_question(order: Order, customer_external_id: str) -> connector_service_pb2.CheckCreditRequest:
@@ -52,5 +88,5 @@ def tax_question(order: Order) -> connector_service_pb2.CalculateTaxRequest:
     return connector_service_pb2.CalculateTaxRequest(order=render_order(order))
 
 
-def tax_answer(answer: connector_service_pb2.CalculateTaxResponse) -> money.Money:
-    return money.money_from(answer.tax_total)
+def tax_answer(answer: connector_service_pb2.CalculateTaxResponse) -> Tax:
+    return Tax(money.money_from(answer.tax_total))

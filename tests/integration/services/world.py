@@ -9,7 +9,7 @@ Tenant acme has both ERPs and the CRM, tenant globex one ERP only.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib import import_module
@@ -50,6 +50,13 @@ class OutsideSystem(Connector):
         """Every write, in order of arrival."""
         self.refuses: list[OrdermeshError] = []
         """What the next writes are answered with."""
+        self.asked: list[str] = []
+        """Questions about credit, availability and tax in order of arrival; `together` before those of one call."""
+        self.leaves_open: dict[str, list[OrdermeshError]] = {}
+        """By question: what the next ones end with."""
+        self.credit = pb.CREDIT_VERDICT_COVERED
+        self.while_asked: Callable[[], Awaitable[object]] | None = None
+        """What happens while the next question is under way."""
         self._made = 0
         self._holders: dict[tuple[int, str], list[str]] = {}
         """Ids of the records that carry a key, oldest first; a write under the key goes to the first."""
@@ -97,11 +104,29 @@ class OutsideSystem(Connector):
         for number, change in enumerate(self.feed.get(kind, [])[start : start + limit], start + 1):
             yield pb.ReadChangesResponse(change=change, cursor=str(number).encode())
 
+    async def check_order(self, request: pb.CheckOrderRequest) -> pb.CheckOrderResponse:
+        self.asked.append("together")
+        return await super().check_order(request)
+
     async def check_credit(self, request: pb.CheckCreditRequest) -> pb.CheckCreditResponse:
-        return pb.CheckCreditResponse(verdict=pb.CREDIT_VERDICT_COVERED)
+        await self._hear("credit")
+        return pb.CheckCreditResponse(verdict=self.credit)
 
     async def check_availability(self, request: pb.CheckAvailabilityRequest) -> pb.CheckAvailabilityResponse:
+        await self._hear("availability")
         return pb.CheckAvailabilityResponse()
+
+    async def calculate_tax(self, request: pb.CalculateTaxRequest) -> pb.CalculateTaxResponse:
+        await self._hear("tax")
+        return await super().calculate_tax(request)
+
+    async def _hear(self, question: str) -> None:
+        self.asked.append(question)
+        if self.while_asked is not None:
+            happens, self.while_asked = self.while_asked, None
+            await happens()
+        if self.leaves_open.get(question):
+            raise self.leaves_open[question].pop(0)
 
     async def close(self) -> None:
         """Holds nothing."""

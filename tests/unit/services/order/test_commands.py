@@ -6,9 +6,20 @@ from datetime import timedelta
 
 import pytest
 
-from libs.common.errors import Refused
+from libs.common.aggregate import Link
+from libs.common.errors import NotDone, Refused
 from services.order import commands
-from services.order.commands import Availability, Credit, Decide, Mend, Routing, SubmitOrder, TakeInProgress
+from services.order.commands import (
+    Answers,
+    Availability,
+    Credit,
+    Decide,
+    Mend,
+    Routing,
+    SubmitOrder,
+    TakeInProgress,
+    Tax,
+)
 from services.order.domain import (
     Correction,
     KnownCustomer,
@@ -86,14 +97,16 @@ async def a_tx_with_an_order(upto: Stage = Stage.VALIDATE) -> Tx:
     tx = Tx()
     await commands.submit_order(SUBMISSION, tx)
     if upto > Stage.VALIDATE:
-        await commands.validate_order("ord_1", tx)
-    if upto > Stage.CREDIT:
-        await commands.record_credit("ord_1", Credit.COVERED, tx)
-    if upto > Stage.AVAILABILITY:
-        await commands.record_availability("ord_1", Availability(()), tx)
-    if upto > Stage.TAX:
-        await commands.record_tax("ord_1", None, tx)
+        said = Answers(
+            Credit.COVERED if upto > Stage.CREDIT else None,
+            Availability(()) if upto > Stage.AVAILABILITY else None,
+            Tax(None) if upto > Stage.TAX else None,
+        )
+        await commands.advance_order(tx.order, said, tx)
     return tx
+
+
+ALL_WELL = Answers(Credit.COVERED, Availability(()), Tax(usd(8)))
 
 
 async def test_an_order_goes_through_its_stages_to_the_erp() -> None:
@@ -122,18 +135,93 @@ async def test_a_submission_that_cannot_go_anywhere_is_refused_and_leaves_nothin
     assert not tx.orders.records
 
 
+async def test_all_stages_are_taken_in_one_step_and_each_is_told() -> None:
+    tx = await a_tx_with_an_order()
+    await commands.advance_order(tx.order, ALL_WELL, tx)
+    assert (tx.order.stage, tx.order.tax_total, tx.order.version) == (Stage.POST, usd(8), 2)
+    assert tx.orders.told[1:] == [
+        "OrderValidated",
+        "OrderCreditCleared",
+        "OrderAvailabilityConfirmed",
+        "OrderTaxed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "stage", "told"),
+    [
+        (Answers(), Stage.CREDIT, ["OrderValidated"]),
+        (replace(ALL_WELL, credit=None), Stage.CREDIT, ["OrderValidated"]),
+        (replace(ALL_WELL, availability=None), Stage.AVAILABILITY, ["OrderValidated", "OrderCreditCleared"]),
+        (
+            replace(ALL_WELL, tax=None),
+            Stage.TAX,
+            ["OrderValidated", "OrderCreditCleared", "OrderAvailabilityConfirmed"],
+        ),
+    ],
+)
+async def test_an_order_goes_as_far_as_its_questions_were_answered(
+    said: Answers, stage: Stage, told: Sequence[str]
+) -> None:
+    tx = await a_tx_with_an_order()
+    await commands.advance_order(tx.order, said, tx)
+    assert tx.order.awaits(stage)
+    assert tx.order.tax_total is None
+    assert tx.orders.told[1:] == told
+
+
 async def test_a_stage_that_comes_late_or_twice_does_nothing() -> None:
-    tx = await a_tx_with_an_order(Stage.AVAILABILITY)
-    told = list(tx.orders.told)
-    await commands.validate_order("ord_1", tx)
-    await commands.record_credit("ord_1", Credit.ON_HOLD, tx)
-    await commands.record_tax("ord_1", None, tx)
-    assert tx.orders.told == told
-
-
-async def test_credit_over_the_limit_waits_for_somebody_else_s_approval() -> None:
     tx = await a_tx_with_an_order(Stage.CREDIT)
-    await commands.record_credit("ord_1", Credit.OVER_LIMIT, tx)
+    late = tx.order
+    await commands.advance_order(late, replace(ALL_WELL, tax=None), tx)
+    told = list(tx.orders.told)
+    await commands.advance_order(late, ALL_WELL, tx)
+    await commands.advance_order(replace(late, stage=Stage.VALIDATE), ALL_WELL, tx)
+    assert tx.orders.told == told
+    assert tx.order.awaits(Stage.TAX)
+
+
+async def test_an_order_held_while_the_erp_was_asked_stays_where_it_is() -> None:
+    tx = await a_tx_with_an_order()
+    asked = tx.order
+    await commands.hold_order(Decide("ord_1", "wait", ""), tx)
+    await commands.advance_order(asked, ALL_WELL, tx)
+    assert (tx.order.state, tx.order.stage) == (State.ON_HOLD, Stage.VALIDATE)
+
+
+PO_NUMBER = Mend(Decide("ord_1", "", ""), Correction((), "PO-1", None))
+
+
+async def test_what_was_said_of_an_order_that_was_corrected_since_counts_for_nothing() -> None:
+    tx = await a_tx_with_an_order()
+    asked = tx.order
+    await commands.correct_order(PO_NUMBER, tx)
+    await commands.advance_order(asked, ALL_WELL, tx)
+    assert tx.order.awaits(Stage.CREDIT)
+
+    asked = tx.order
+    await commands.correct_order(replace(PO_NUMBER, correction=Correction((), "PO-2", None)), tx)
+    with pytest.raises(NotDone, match="CONFLICT"):
+        await commands.advance_order(asked, ALL_WELL, tx)
+    assert tx.order.awaits(Stage.CREDIT)
+    await commands.advance_order(tx.order, ALL_WELL, tx)
+    assert tx.order.awaits(Stage.POST)
+
+
+async def test_a_link_that_came_while_the_erp_was_asked_spoils_no_answer() -> None:
+    tx = await a_tx_with_an_order()
+    asked = tx.order
+    await commands.record_link("ord_1", Link("salesforce", "801"), tx)
+    await commands.advance_order(asked, ALL_WELL, tx)
+    assert tx.order.awaits(Stage.POST)
+
+
+@pytest.mark.parametrize("stage", [Stage.VALIDATE, Stage.CREDIT])
+async def test_credit_over_the_limit_waits_for_somebody_else_s_approval(stage: Stage) -> None:
+    tx = await a_tx_with_an_order(stage)
+    await commands.advance_order(tx.order, replace(ALL_WELL, credit=Credit.OVER_LIMIT), tx)
+    assert tx.orders.told[1:] == ["OrderValidated", "OrderHeld"]
+    assert (tx.order.stage, tx.order.tax_total) == (Stage.CREDIT, None)
     assert tx.order.hold is not None
     assert (tx.order.hold.reason, tx.order.hold.requested_by) == ("CREDIT_LIMIT_EXCEEDED", ACME.actor)
     with pytest.raises(Refused, match="APPROVER_IS_REQUESTER"):
@@ -144,19 +232,19 @@ async def test_credit_over_the_limit_waits_for_somebody_else_s_approval() -> Non
     assert tx.order.awaits(Stage.AVAILABILITY)
 
 
-@pytest.mark.parametrize(("backorders", "state"), [(True, State.RECEIVED), (False, State.ON_HOLD)])
-async def test_short_stock_holds_the_order_only_without_back_orders(backorders: bool, state: State) -> None:
+@pytest.mark.parametrize(("backorders", "stage"), [(True, Stage.POST), (False, Stage.AVAILABILITY)])
+async def test_short_stock_holds_the_order_only_without_back_orders(backorders: bool, stage: Stage) -> None:
     tx = await a_tx_with_an_order(Stage.AVAILABILITY)
     tx.backorders = backorders
-    await commands.record_availability("ord_1", Availability((1,)), tx)
-    assert tx.order.state is state
+    await commands.advance_order(tx.order, replace(ALL_WELL, availability=Availability((1,))), tx)
+    assert (tx.order.stage, tx.order.state is State.ON_HOLD) == (stage, not backorders)
 
 
 async def test_a_customer_closed_meanwhile_stops_the_order_at_validation() -> None:
     tx = await a_tx_with_an_order()
     await commands.keep_customer(KnownCustomer("cus_1", False, {}), [], tx)
     with pytest.raises(Refused, match="CUSTOMER_INACTIVE"):
-        await commands.validate_order("ord_1", tx)
+        await commands.advance_order(tx.order, ALL_WELL, tx)
 
 
 async def test_a_decision_is_checked_against_the_version_that_the_person_has_seen() -> None:

@@ -1,6 +1,7 @@
 """Orders on the wire and back."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,10 +15,11 @@ from ordermesh.order.v1 import order_pb2
 from ordermesh.order.v1 import order_service_pb2 as pb
 from ordermesh.product.v1 import product_events_pb2, product_pb2
 
-from libs.common.errors import Refused
+from libs.common.errors import NotDone, Refused
+from libs.common.rpc.status import status_of
 from services.order import domain, wire
-from services.order.commands import Availability, Credit
-from services.order.domain import OrderEvent, Party, State
+from services.order.commands import Availability, Credit, Tax
+from services.order.domain import OrderEvent, Party, Stage, State
 from services.order.reactions import HEARS, targets
 from tests.builders import a_change, a_submission, erp_progress, usd
 from tests.unit.services.order.test_domain import a_line, an_invoice, an_order, posted
@@ -92,7 +94,16 @@ def test_an_order_is_shown_with_all_that_is_known_of_it() -> None:
     assert shown.shipments[0].lines[0].quantity.value == "8"
     assert [invoice.invoice_id for invoice in shown.invoices] == ["inv_1"]
     assert (shown.total, shown.tax_total) == (usd("100"), usd("8"))
-    assert wire.render_submitted_order(order).status_url == "/v1/orders/ord_1"
+    answer = wire.render_submitted_order(order)
+    assert (answer.order_id, answer.status_url, answer.order) == ("ord_1", "/v1/orders/ord_1", shown)
+    assert wire.submitted_order(order) == answer.SerializeToString()
+
+
+def test_amounts_are_shown_as_each_caller_wrote_them() -> None:
+    written = ("1.5", "1.50", "2", "2.0")
+    requests = [a_submission(skus={"BOLT": quantity}) for quantity in written]
+    orders = [replace(an_order(), lines=wire.parse_submit_order(request).lines) for request in requests]
+    assert tuple(wire.render_order(order).lines[0].quantity.value for order in orders) == written
 
 
 def test_every_event_holds_the_order_and_has_somebody_who_hears_of_it() -> None:
@@ -103,6 +114,15 @@ def test_every_event_holds_the_order_and_has_somebody_who_hears_of_it() -> None:
         assert HEARS[event]
     assert targets(OrderEvent.TAXED, posted()) == ["connector:netsuite", "stream"]
     assert "stage:validate" in targets(OrderEvent.RELEASED, an_order())
+
+
+def test_a_stage_hears_only_of_an_order_that_waits_for_it() -> None:
+    validated = an_order().validated()
+    assert targets(OrderEvent.VALIDATED, validated) == ["stage:credit", "stream"]
+    assert targets(OrderEvent.VALIDATED, validated.credit_cleared()) == ["stream"]
+    assert targets(OrderEvent.CREDIT_CLEARED, validated.credit_cleared()) == ["stage:availability", "stream"]
+    held = replace(validated, state=State.ON_HOLD)
+    assert targets(OrderEvent.VALIDATED, held) == ["stream"]
 
 
 def test_the_erp_s_word_is_about_orders_of_ours_only() -> None:
@@ -164,7 +184,29 @@ def test_questions_name_the_order_and_answers_are_understood_or_refused() -> Non
     )
     assert wire.availability_answer(order, answer) == Availability((1,))
     assert [line.sku for line in wire.availability_question(order).lines] == ["BOLT", "NUT"]
-    assert wire.tax_answer(connector_service_pb2.CalculateTaxResponse(tax_total=usd("8"))) == money(8)
+    tax = connector_service_pb2.CalculateTaxResponse(tax_total=usd("8"))
+    assert wire.tax_answer(tax) == Tax(money(8))
+
+
+def test_a_stage_is_told_its_own_answer_or_what_its_question_ended_with() -> None:
+    order = an_order()
+    asked = wire.order_questions(order, "110", [Stage.AVAILABILITY, Stage.TAX])
+    assert asked.order == wire.render_order(order)
+    assert list(asked.questions) == [
+        connector_service_pb2.QUESTION_AVAILABILITY,
+        connector_service_pb2.QUESTION_TAX,
+    ]
+    tax = connector_service_pb2.OrderAnswer(
+        tax=connector_service_pb2.CalculateTaxResponse(tax_total=usd("8"))
+    )
+    assert wire.order_answer(order, Stage.TAX, tax) == Tax(money(8))
+    busy = status_of(NotDone("SYSTEM_THROTTLED", retry_after=timedelta(seconds=7))).SerializeToString()
+    with pytest.raises(NotDone, match="SYSTEM_THROTTLED") as throttled:
+        wire.order_answer(order, Stage.TAX, connector_service_pb2.OrderAnswer(status=busy))
+    assert throttled.value.retry_after == timedelta(seconds=7)
+    for answer in (tax, connector_service_pb2.OrderAnswer()):
+        with pytest.raises(Refused, match="MAPPING_VALUE_UNKNOWN"):
+            wire.order_answer(order, Stage.CREDIT, answer)
 
 
 def test_a_change_names_the_order_by_our_id() -> None:

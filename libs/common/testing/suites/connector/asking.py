@@ -4,12 +4,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import pytest
+from google.rpc.status_pb2 import Status
 from google.type import decimal_pb2, money_pb2
 from ordermesh.connector.v1 import change_pb2, connector_service_pb2
 from ordermesh.order.v1 import order_pb2
 
 from libs.common.errors import NotDone, Refused
 from libs.common.ids import new_id
+from libs.common.rpc.contract import methods
+from libs.common.rpc.status import error_of
 from libs.common.testing.suites.connector.reading import read
 from libs.common.testing.suites.connector.target import ConformanceTarget, Connect, Stub
 from libs.common.testing.suites.connector.writing import failure, find, outcome
@@ -26,6 +29,9 @@ SAMPLE_ORDER = order_pb2.Order(
         )
     ],
 )
+SERVICE = pb.DESCRIPTOR.services_by_name["ConnectorService"].full_name
+ABOUT_ORDERS = (pb.QUESTION_CREDIT, pb.QUESTION_AVAILABILITY, pb.QUESTION_TAX)
+"""What CheckOrder can ask."""
 KINDS = [value.number for value in change_pb2.Kind.DESCRIPTOR.values if value.number]
 
 
@@ -90,6 +96,45 @@ class Asking:
             answer = await stub.CalculateTax(target.tax_question())
         assert is_exact(answer.tax_total)
 
+    async def test_questions_asked_together_are_answered_as_each_alone(
+        self, target: ConformanceTarget, connect: Connect
+    ) -> None:
+        async with connect() as stub:
+            request = await order_check(target, stub)
+            together = list((await checks(stub, request)).answers)
+            alone = [await asked_alone(stub, request, question) for question in request.questions]
+        assert together == alone
+
+    async def test_a_question_that_fails_spoils_none_asked_with_it(
+        self, target: ConformanceTarget, connect: Connect
+    ) -> None:
+        async with connect() as stub:
+            request = await order_check(target, stub)
+            await target.vendor.strike(Fault.UNAVAILABLE, On.READ)
+            answers = (await checks(stub, request)).answers
+            method = methods()[f"/{SERVICE}/CheckOrder"]
+            failed = [
+                error_of(Status.FromString(answer.status), method) for answer in answers if answer.status
+            ]
+            assert len(answers) == len(request.questions)
+            assert all(isinstance(error, NotDone) for error in failed)
+            assert len(failed) <= 1
+
+    async def test_a_question_that_is_not_declared_is_not_supported_among_others_either(
+        self, connect: Connect
+    ) -> None:
+        async with connect() as stub:
+            declared = (await description(stub)).questions
+            asked = [question for question in ABOUT_ORDERS if question not in declared]
+            if not asked:
+                pytest.skip("the connector declares all questions about orders")
+            request = pb.CheckOrderRequest(order=SAMPLE_ORDER, customer_external_id="1", questions=asked)
+            answers = (await checks(stub, request)).answers
+        assert len(answers) == len(asked)
+        for answer in answers:
+            error = error_of(Status.FromString(answer.status), None)
+            assert (type(error), error.reason) == (Refused, "NOT_SUPPORTED")
+
     @pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.LOSE_REPLY])
     async def test_a_question_that_fails_is_not_done(
         self, target: ConformanceTarget, connect: Connect, fault: Fault
@@ -137,6 +182,47 @@ class Asking:
             for call in await undeclared(stub):
                 error = await failure(call())
                 assert (type(error), error.reason) == (Refused, "NOT_SUPPORTED")
+
+
+async def checks(stub: Stub, request: connector_service_pb2.CheckOrderRequest) -> pb.CheckOrderResponse:
+    """What the connector answers, where it has the method; it may leave it out."""
+    answer = await outcome(stub.CheckOrder(request))
+    if isinstance(answer, Refused) and answer.reason == "NOT_SUPPORTED":
+        pytest.skip("the connector is asked question by question")
+    assert isinstance(answer, pb.CheckOrderResponse), answer
+    return answer
+
+
+async def order_check(target: ConformanceTarget, stub: Stub) -> connector_service_pb2.CheckOrderRequest:
+    """All that the connector declares, about one order made of what the target asks alone."""
+    declared = (await description(stub)).questions
+    request = pb.CheckOrderRequest(questions=[question for question in ABOUT_ORDERS if question in declared])
+    if not request.questions:
+        pytest.skip("the connector declares no question about orders")
+    request.order.CopyFrom(target.tax_question().order if pb.QUESTION_TAX in declared else SAMPLE_ORDER)
+    if pb.QUESTION_AVAILABILITY in declared:
+        del request.order.lines[:]
+        request.order.lines.extend(target.availability_question().lines)
+    if pb.QUESTION_CREDIT in declared:
+        credit = target.credit_question()
+        request.customer_external_id = credit.customer_external_id
+        request.order.total.CopyFrom(credit.amount)
+    return request
+
+
+async def asked_alone(
+    stub: Stub,
+    request: connector_service_pb2.CheckOrderRequest,
+    question: connector_service_pb2.Question.ValueType,
+) -> connector_service_pb2.OrderAnswer:
+    order = request.order
+    if question == pb.QUESTION_CREDIT:
+        credit = pb.CheckCreditRequest(customer_external_id=request.customer_external_id, amount=order.total)
+        return pb.OrderAnswer(credit=await stub.CheckCredit(credit))
+    if question == pb.QUESTION_AVAILABILITY:
+        lines = pb.CheckAvailabilityRequest(lines=order.lines)
+        return pb.OrderAnswer(availability=await stub.CheckAvailability(lines))
+    return pb.OrderAnswer(tax=await stub.CalculateTax(pb.CalculateTaxRequest(order=order)))
 
 
 async def undeclared(stub: Stub) -> Sequence[Callable[[], Awaitable[object]]]:

@@ -1,27 +1,43 @@
 """What follows what. Open this file to learn who hears of an event, and what each stage asks and runs.
 
 `HEARS` can be read aloud: after the order was taxed, its ERP hears of it. `{erp}` and `{crm}` are the systems routing
-picked for the order, `{stage}` is the stage it stands at.
+picked for the order, `{stage}` is the stage it stands at. A stage hears only while the order waits for it: what was
+answered ahead needs no delivery.
+
+asking.py  how the ERP is asked
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from ordermesh.common.v1 import event_pb2
-from ordermesh.connector.v1 import change_pb2, connector_service_pb2
+from ordermesh.connector.v1 import change_pb2
 
+from libs.common.clock import Clock
 from libs.common.context import current_context
+from libs.common.durable.lanes import Lane
 from libs.common.durable.model import Delivery, Follow, StoredEvent
 from libs.common.durable.targets import Outgoing
-from libs.common.errors import Refused
+from libs.common.errors import OrdermeshError, Refused
 from libs.common.wire import link_of_receipt
 from services.order import commands, wire
-from services.order.domain import KnownCustomer, KnownProduct, Order, OrderEvent, Party, reference_ids
+from services.order.commands import Answers, Availability, Credit, Tax
+from services.order.domain import (
+    KnownCustomer,
+    KnownProduct,
+    Order,
+    OrderEvent,
+    Party,
+    Stage,
+    check_references,
+    reference_ids,
+)
+from services.order.reactions.asking import Erp, Reply
 
-A = TypeVar("A")
 CRM = "connector:{crm}"
 ERP = "connector:{erp}"
+STAGE = "stage:"
 NEXT = "stage:{stage}"
 STREAM = "stream"
 
@@ -47,39 +63,18 @@ HEARS: Mapping[OrderEvent, Sequence[str]] = {
     OrderEvent.CANCELLED: (CRM, STREAM),
     OrderEvent.LINKED: (STREAM,),
 }
-STAGES = ("validate", "credit", "availability", "tax")
+STAGES = (Stage.VALIDATE, Stage.CREDIT, Stage.AVAILABILITY, Stage.TAX)
+QUESTIONS = STAGES[1:]
+"""Stages that ask the ERP; none needs the answer of another."""
 
 
 def targets(event: str, order: Order) -> list[str]:
     """Who hears of an event of this order."""
-    named = {"erp": order.erp, "crm": order.crm, "stage": order.stage.name.lower()}
-    return [target.format_map(named) for target in HEARS[OrderEvent(event)]]
-
-
-class Questions(Protocol):
-    """The calls of `ConnectorServiceStub` that stages make."""
-
-    @property
-    def CheckCredit(
-        self,
-    ) -> Callable[
-        [connector_service_pb2.CheckCreditRequest], Awaitable[connector_service_pb2.CheckCreditResponse]
-    ]: ...
-
-    @property
-    def CheckAvailability(
-        self,
-    ) -> Callable[
-        [connector_service_pb2.CheckAvailabilityRequest],
-        Awaitable[connector_service_pb2.CheckAvailabilityResponse],
-    ]: ...
-
-    @property
-    def CalculateTax(
-        self,
-    ) -> Callable[
-        [connector_service_pb2.CalculateTaxRequest], Awaitable[connector_service_pb2.CalculateTaxResponse]
-    ]: ...
+    stage = order.stage.name.lower()
+    named = {"erp": order.erp, "crm": order.crm, "stage": stage}
+    awaited = f"{STAGE}{stage}" if order.awaits(order.stage) else ""
+    heard = [target.format_map(named) for target in HEARS[OrderEvent(event)]]
+    return [target for target in heard if target == awaited or not target.startswith(STAGE)]
 
 
 class Reads(Protocol):
@@ -95,53 +90,65 @@ class Reads(Protocol):
 class Reactions:
     """What the order service does because of an event."""
 
-    def __init__(self, reads: Reads, erps: Mapping[str, Questions]) -> None:
+    def __init__(
+        self,
+        reads: Reads,
+        erps: Mapping[str, Erp],
+        lanes: Callable[[], Mapping[str, Lane]],
+        clock: Clock,
+    ) -> None:
         self._reads = reads
         self._erps = erps
+        self._lanes = lanes
+        self._clock = clock
         self.stages: Mapping[str, Callable[[StoredEvent], Awaitable[Follow]]] = {
-            "validate": self._validate,
-            "credit": self._ask_credit,
-            "availability": self._ask_availability,
-            "tax": self._ask_tax,
+            stage.name.lower(): partial(self._advance, stage) for stage in STAGES
         }
 
-    # Stages: ask here, record the answer in the settling commit --------------------------------------
+    # Stages: ask here, record the answers in the settling commit --------------------------------------
 
-    async def _validate(self, event: StoredEvent) -> Follow:
-        return partial(commands.validate_order, event.record_id)
+    async def _advance(self, stage: Stage, event: StoredEvent) -> Follow:
+        """Asks all that is left to ask; what is answered is recorded stage after stage, in one commit.
 
-    async def _ask_credit(self, event: StoredEvent) -> Follow:
+        Where an answer is missing, its stage gets a delivery of its own, with its own retries and its own place in the
+        exception queue. Only what the stage itself asks can fail this one.
+        """
         order = await self._order(event)
-        external_id = (await self._references(order, order.erp)).get(order.customer_id)
-        if external_id is None:
-            raise Refused("CUSTOMER_UNKNOWN", f"the customer has no link to {order.erp}")
-        try:
-            answer = await self._erps[order.erp].CheckCredit(wire.credit_question(order, external_id))
-        except Refused as error:
-            credit = _unless_not_supported(error, commands.Credit.COVERED)
-        else:
-            credit = wire.credit_answer(answer)
-        return partial(commands.record_credit, event.record_id, credit)
+        if not order.awaits(stage):
+            return _moved_on
+        customer, products = await self._known(order)
+        if stage is Stage.VALIDATE:
+            check_references(order, customer, products)
+        external_id = reference_ids(customer, products, order.erp).get(order.customer_id, "")
+        replies = await self._erps[order.erp].ask(order, external_id, self._asked_now(stage))
+        self._tell_lanes(stage, replies)
+        own = replies.get(stage)
+        if isinstance(own, OrdermeshError):
+            raise own
+        return partial(commands.advance_order, order, _answers(replies))
 
-    async def _ask_availability(self, event: StoredEvent) -> Follow:
-        order = await self._order(event)
-        try:
-            answer = await self._erps[order.erp].CheckAvailability(wire.availability_question(order))
-        except Refused as error:
-            availability = _unless_not_supported(error, commands.Availability(()))
-        else:
-            availability = wire.availability_answer(order, answer)
-        return partial(commands.record_availability, event.record_id, availability)
+    def _asked_now(self, stage: Stage) -> list[Stage]:
+        """Itself and those after it, up to one whose lane is to be left alone: its own delivery will find out more."""
+        asked: list[Stage] = []
+        for question in QUESTIONS:
+            if question > stage and not self._lane(question).is_sound(self._clock.now()):
+                break
+            if question >= stage:
+                asked.append(question)
+        return asked
 
-    async def _ask_tax(self, event: StoredEvent) -> Follow:
-        order = await self._order(event)
-        try:
-            answer = await self._erps[order.erp].CalculateTax(wire.tax_question(order))
-        except Refused as error:
-            tax_total = _unless_not_supported(error, None)
-        else:
-            tax_total = wire.tax_answer(answer)
-        return partial(commands.record_tax, event.record_id, tax_total)
+    def _tell_lanes(self, stage: Stage, replies: Mapping[Stage, Reply]) -> None:
+        """What was asked ahead speaks of the ERP as if its own delivery had asked; the relay hears `stage`."""
+        for question, reply in replies.items():
+            if question is stage:
+                continue
+            if isinstance(reply, OrdermeshError):
+                self._lane(question).failed(reply, self._clock.now())
+            else:
+                self._lane(question).succeeded()
+
+    def _lane(self, stage: Stage) -> Lane:
+        return self._lanes()[f"{STAGE}{stage.name.lower()}"]
 
     # Connectors ---------------------------------------------------------------------------------------
 
@@ -176,17 +183,24 @@ class Reactions:
         return order
 
     async def _references(self, order: Order, system: str) -> dict[str, str]:
-        customer, products = await self._reads.known(
-            current_context().tenant, order.sold_to, [line.sku for line in order.lines]
-        )
-        return reference_ids(customer, products, system)
+        return reference_ids(*await self._known(order), system)
+
+    async def _known(self, order: Order) -> tuple[KnownCustomer | None, dict[str, KnownProduct]]:
+        skus = [line.sku for line in order.lines]
+        return await self._reads.known(current_context().tenant, order.sold_to, skus)
 
 
-def _unless_not_supported(error: Refused, instead: A) -> A:
-    """Some ERPs answer a question only when they save the document; the stage then has nothing to wait for."""
-    if error.reason != "NOT_SUPPORTED":
-        raise error
-    return instead
+async def _moved_on(tx: commands.OrderTx) -> None:
+    """Another delivery has taken the order past this stage, or it is on hold and its release will ask."""
+
+
+def _answers(replies: Mapping[Stage, Reply]) -> Answers:
+    credit, availability, tax = (replies.get(stage) for stage in QUESTIONS)
+    return Answers(
+        credit if isinstance(credit, Credit) else None,
+        availability if isinstance(availability, Availability) else None,
+        tax if isinstance(tax, Tax) else None,
+    )
 
 
 def _posted(system: str, order_id: str, receipt: change_pb2.Receipt) -> Follow:
