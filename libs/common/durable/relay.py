@@ -15,7 +15,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -115,10 +115,13 @@ class Relay(Generic[T]):
             await asyncio.gather(*left, return_exceptions=True)
 
     def _begin(self, held: Sequence[Delivery]) -> None:
+        """What has to wait reads its record when it begins: somebody may have changed it by then."""
         for delivery in held:
-            self.lanes[delivery.target].ready.append(delivery)
-        for target in dict.fromkeys(delivery.target for delivery in held):
-            self._begin_ready(self.lanes[target])
+            lane = self.lanes[delivery.target]
+            lane.ready.append(delivery)
+            self._begin_ready(lane)
+            if lane.ready and lane.ready[-1] is delivery and delivery.record is not None:
+                lane.ready[-1] = replace(delivery, record=None)
 
     def _begin_ready(self, lane: Lane) -> None:
         while (delivery := lane.next(self._clock.now())) is not None:

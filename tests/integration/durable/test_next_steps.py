@@ -218,6 +218,18 @@ async def test_the_record_a_step_was_made_with_is_not_read_again(world: World) -
     assert await reads.get("acme", record_id) == found
 
 
+async def test_a_step_that_has_to_wait_reads_its_record_when_it_begins(world: World) -> None:
+    await world.write("x", STAGE)
+    relay = world.new_relay({STAGE: Stepping()}, policy=LanePolicy(concurrency_max=4))
+    (held,) = await settled(relay, await a_step(relay))
+    relay.lanes[STAGE].in_flight += 4  # others are tried
+
+    relay._begin([held])
+
+    assert held.record is not None
+    assert list(relay.lanes[STAGE].ready) == [replace(held, record=None)]
+
+
 async def test_a_try_whose_lease_was_lost_to_ourselves_settles_nothing(world: World) -> None:
     await world.write("x", STAGE)
     relay = world.new_relay({STAGE: Recorder(NotDone("RECORD_LOCKED"))})
