@@ -5,13 +5,11 @@ Each runs inside one commit and may run again when the commit fails, so nothing 
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Protocol
 
 from libs.common.aggregate import Link, is_stale
-from libs.common.context import CallContext
+from libs.common.command import CommandTx
 from libs.common.errors import NotDone, Refused
-from libs.common.ids import NewId
 from services.invoice import domain
 from services.invoice.domain import Invoice
 
@@ -26,17 +24,8 @@ class Invoices(Protocol):
     async def put(self, record: Invoice) -> Invoice: ...
 
 
-class InvoiceTx(Protocol):
+class InvoiceTx(CommandTx, Protocol):
     """One command's transaction."""
-
-    @property
-    def now(self) -> datetime: ...
-
-    @property
-    def context(self) -> CallContext: ...
-
-    @property
-    def new_id(self) -> NewId: ...
 
     @property
     def invoices(self) -> Invoices: ...

@@ -11,9 +11,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from libs.common.aggregate import Link, is_stale
-from libs.common.context import CallContext
+from libs.common.command import CommandTx
 from libs.common.errors import NotDone, Refused
-from libs.common.ids import NewId
 from libs.common.money import Money
 from libs.common.value import value
 from services.order import domain
@@ -49,17 +48,8 @@ class Routing(Protocol):
     def __call__(self, tenant: str, region: str, business_unit: str, /) -> tuple[str, str]: ...
 
 
-class OrderTx(Protocol):
+class OrderTx(CommandTx, Protocol):
     """One command's transaction."""
-
-    @property
-    def now(self) -> datetime: ...
-
-    @property
-    def context(self) -> CallContext: ...
-
-    @property
-    def new_id(self) -> NewId: ...
 
     @property
     def orders(self) -> Orders: ...

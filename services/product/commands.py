@@ -6,16 +6,14 @@ Each runs inside one commit and may run again when the commit fails, so nothing 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Protocol
 
 import structlog
 
 from libs.common.aggregate import Link, Shown, is_stale
+from libs.common.command import CommandTx
 from libs.common.conflicts import Claimed, Contested, claim, hear, owner_stated, remember_told
-from libs.common.context import CallContext
 from libs.common.errors import Refused
-from libs.common.ids import NewId
 from services.product import domain
 from services.product.domain import Product
 
@@ -34,17 +32,8 @@ class Products(Contested[Product], Protocol):
     async def put(self, record: Product) -> Product: ...
 
 
-class ProductTx(Protocol):
+class ProductTx(CommandTx, Protocol):
     """One command's transaction."""
-
-    @property
-    def now(self) -> datetime: ...
-
-    @property
-    def context(self) -> CallContext: ...
-
-    @property
-    def new_id(self) -> NewId: ...
 
     @property
     def products(self) -> Products: ...

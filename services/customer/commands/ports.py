@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 
 from libs.common.address import Address
 from libs.common.aggregate import Link
+from libs.common.command import CommandTx
 from libs.common.conflicts import Contested
-from libs.common.context import CallContext
-from libs.common.ids import NewId
 from services.customer import domain
 from services.customer.domain import Claimant, Customer, Keys
 
@@ -75,17 +73,8 @@ class Customers(Contested[Customer], Protocol):
     async def put(self, record: Customer) -> Customer: ...
 
 
-class CustomerTx(Protocol):
+class CustomerTx(CommandTx, Protocol):
     """One command's transaction."""
-
-    @property
-    def now(self) -> datetime: ...
-
-    @property
-    def context(self) -> CallContext: ...
-
-    @property
-    def new_id(self) -> NewId: ...
 
     @property
     def customers(self) -> Customers: ...
