@@ -18,8 +18,10 @@ NotDone with the time to come back.
 
 from collections import deque
 from datetime import datetime, timedelta
+from typing import Protocol, Self
 
 import structlog
+from pydantic import SecretStr
 
 from libs.common.clock import Clock, SystemClock
 from libs.common.errors import NotDone
@@ -93,6 +95,22 @@ class OwnShare:
         return NOTHING
 
 
+class Budgeted(Protocol):
+    """What a connector's settings say of its budget."""
+
+    @property
+    def redis_url(self) -> SecretStr | None: ...
+
+    @property
+    def system(self) -> str: ...
+
+    @property
+    def calls_per_minute_max(self) -> int: ...
+
+    @property
+    def processes_max(self) -> int: ...
+
+
 class SharedBudget:
     """One system's budget; satisfies `Budget` of `kit.http`.
 
@@ -126,6 +144,17 @@ class SharedBudget:
             redis_url, connections_max=CONNECTIONS_MAX, on_away=self._note_away, on_back=self._note_back
         )
         self._keys = [f"ordermesh:budget:{{{system}}}:{name}" for name in ("calls", "pause", "run")]
+
+    @classmethod
+    def of(cls, settings: Budgeted, clock: Clock) -> Self:
+        """The budget that a connector is told of."""
+        return cls(
+            settings.redis_url.get_secret_value() if settings.redis_url else None,
+            settings.system,
+            settings.calls_per_minute_max,
+            processes_max=settings.processes_max,
+            clock=clock,
+        )
 
     async def spend(self) -> None:
         """Takes one call; NotDone SYSTEM_THROTTLED with `retry_after` when none is left."""

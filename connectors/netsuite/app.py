@@ -15,7 +15,6 @@ from libs.common.clock import Clock, SystemClock
 def build(settings: Settings, *, budget: Budget | None = None, clock: Clock | None = None) -> NetSuite:
     """The connector for one account. budget, clock: for tests."""
     clock = clock or SystemClock()
-    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     credentials = ClientCredentials(
         base_url=settings.base_url,
         client_id=settings.client_id,
@@ -32,14 +31,7 @@ def build(settings: Settings, *, budget: Budget | None = None, clock: Clock | No
         settings.base_url,
         credentials.fetch,
         limits=limits,
-        budget=budget
-        or SharedBudget(
-            redis_url,
-            settings.system,
-            settings.calls_per_minute_max,
-            processes_max=settings.processes_max,
-            clock=clock,
-        ),
+        budget=budget or SharedBudget.of(settings, clock),
         clock=clock,
     )
     options = Options(

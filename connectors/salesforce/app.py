@@ -15,7 +15,6 @@ def build(
 ) -> SalesforceConnector:
     """The connector for one org. budget, clock: for tests."""
     clock = clock or SystemClock()
-    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     client = Client(
         base_url=settings.base_url,
         client_id=settings.client_id,
@@ -27,14 +26,7 @@ def build(
             total_seconds=settings.total_timeout_seconds,
             concurrency_max=settings.concurrency_max,
         ),
-        budget=budget
-        or SharedBudget(
-            redis_url,
-            settings.system,
-            settings.calls_per_minute_max,
-            processes_max=settings.processes_max,
-            clock=clock,
-        ),
+        budget=budget or SharedBudget.of(settings, clock),
     )
     options = Options(
         system=settings.system,
