@@ -15,8 +15,8 @@ GROUPS_IN_FLIGHT = 4
 OF_TENANT_MAX = 2
 IN_COMPANY_MAX = 16
 """Commands of a group while there are several parties."""
-BEHIND = "behind"
-"""The party of all commands that nobody waits for: they take turns with the tenants' calls."""
+BEHIND = ""
+"""The party of commands that nobody waits for, a name that no tenant has: they take turns with the tenants' calls."""
 
 T = TypeVar("T", bound=Tx)
 
