@@ -145,7 +145,7 @@ class TxReferences:
             else:
                 held.append(cast(K, copy))
         if missing:
-            rows = await self._tx.driver.fetch(
+            rows = await self._tx.driver.look(
                 "SELECT name, record::text AS record FROM reference WHERE tenant = $1 AND name = ANY($2::text[])",
                 tenant,
                 missing,

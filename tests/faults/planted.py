@@ -15,6 +15,7 @@ import asyncpg
 from libs.common.durable import claims, tables
 from libs.common.durable.model import Delivered, Delivery, Outcome, State
 from libs.common.durable.rows import Row
+from libs.common.durable.session import Session
 from libs.common.durable.targets import ConnectorTarget
 from libs.common.durable.tx import Group
 from libs.common.errors import OrdermeshError
@@ -94,7 +95,7 @@ def missing_lease() -> Iterator[None]:
             await transaction.rollback()
 
     async def held_by_anybody(
-        driver: asyncpg.Connection, deliveries: Sequence[Delivery], table: str = "", asked: claims.Keys = ()
+        driver: Session, deliveries: Sequence[Delivery], table: str = "", asked: claims.Keys = ()
     ) -> tuple[set[claims.Held], list[asyncpg.Record]]:
         _, records = await still_held(driver, deliveries, table, asked)
         return {(delivery.delivery_id, delivery.lease_id) for delivery in deliveries}, records

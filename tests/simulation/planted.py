@@ -11,6 +11,7 @@ import asyncpg
 
 from libs.common.durable import claims
 from libs.common.durable.model import Delivery
+from libs.common.durable.session import Session
 from libs.common.testing.simulation.fate import Weather
 from tests.faults.planted import (
     blind_repeat,
@@ -44,7 +45,7 @@ def lease_not_looked_at() -> AbstractContextManager[object]:
     still_held = claims.still_held
 
     async def everything(
-        driver: asyncpg.Connection, deliveries: Sequence[Delivery], table: str = "", asked: claims.Keys = ()
+        driver: Session, deliveries: Sequence[Delivery], table: str = "", asked: claims.Keys = ()
     ) -> tuple[set[claims.Held], list[asyncpg.Record]]:
         _, records = await still_held(driver, deliveries, table, asked)
         return {(delivery.delivery_id, delivery.lease_id) for delivery in deliveries}, records

@@ -15,6 +15,7 @@ import asyncpg
 from libs.common.durable.model import Delivery, Evidence, State, StoredEvent, Tried
 from libs.common.durable.rows import Errand, Row, lookup_statement
 from libs.common.durable.seal import Sealer
+from libs.common.durable.session import Session
 from libs.common.durable.tx.kind import COLUMNS
 from libs.common.personal import hidden
 
@@ -192,7 +193,7 @@ async def claim(
 
 
 async def still_held(
-    driver: asyncpg.Connection, deliveries: Sequence[Delivery], table: str = "", asked: Keys = ()
+    driver: Session, deliveries: Sequence[Delivery], table: str = "", asked: Keys = ()
 ) -> tuple[set[Held], list[asyncpg.Record]]:
     """Which of them are held and under which lease, locked until the commit; and the rows asked for of a table."""
     ids = [delivery.delivery_id for delivery in deliveries]

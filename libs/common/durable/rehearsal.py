@@ -19,13 +19,11 @@ async def rehearse(
     Raises what `work` raises, and NotDone while the database is away or another transaction is in the way.
     """
     with nothing_committed():
-        async with unit.store.transaction() as (driver, transaction):
+        async with unit.store.session() as session:
             try:
-                group = Group(driver, unit.clock.now(), unit.new_id, unit.sealer)
-                tx = unit.open(group, context, rule)
+                tx = unit.open(Group(session, unit.clock.now(), unit.new_id, unit.sealer), context, rule)
                 with using(context):
                     await work(tx)
                 return tx
             finally:
-                if not driver.is_closed():
-                    await transaction.rollback()
+                await session.roll_back()

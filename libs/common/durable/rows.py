@@ -11,7 +11,7 @@ as can be are sent as elements:
 The statements are built once per table, column set and way of travelling.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -21,6 +21,8 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
+
+from libs.common.durable.session import Session
 
 Row = Mapping[str, object]
 
@@ -129,7 +131,7 @@ def _together_statement(
 ) -> str:
     withs, first = [], 1
     for table, columns, ways in parts:
-        suffix = "ON CONFLICT DO NOTHING RETURNING 1" if table is claimed else ""
+        suffix = "RETURNING 1" if table is claimed else ""
         withs.append(f"{table.name}_rows AS ({_insert_statement(table, columns, suffix, ways, first)})")
         first += len(columns)
     for name, text, count in errands:
@@ -230,25 +232,25 @@ def _joined(values: Sequence[Any]) -> str | None:
 
 
 async def insert_rows(
-    driver: asyncpg.Connection, table: sa.Table, rows: Sequence[Row], suffix: str = ""
+    driver: Session, table: sa.Table, rows: Sequence[Row], suffix: str = ""
 ) -> list[asyncpg.Record]:
     """Inserts all rows, which have the same columns. `suffix`: ON CONFLICT and RETURNING clauses, trusted text."""
     if not rows:
         return []
     (_, columns, ways), arguments = _packed(table, rows)
-    return list(await driver.fetch(_insert_statement(table, columns, suffix, ways), *arguments))
+    return await driver.fetch(_insert_statement(table, columns, suffix, ways), *arguments)
 
 
 async def insert_together(
-    driver: asyncpg.Connection,
+    send: Callable[..., Awaitable[list[asyncpg.Record]]],
     rows: Mapping[sa.Table, Sequence[Row]],
     claimed: sa.Table,
     errands: Sequence[Errand] = (),
-) -> int:
+) -> None:
     """Inserts into several tables and runs errands, all by one statement; rows of one table have the same columns.
 
-    Of `claimed`, what is there already stays as it is; the number of its rows inserted. One round trip and one plan for
-    a whole commit, instead of one for each table.
+    One round trip and one plan for a whole commit, instead of one for each table. `claimed` is written first: whoever
+    wants the same key waits there, and fails when this commit succeeds.
     """
     parts: list[Part] = []
     arguments: list[object] = []
@@ -258,22 +260,19 @@ async def insert_together(
             parts.append(part)
             arguments += values
     if not parts and not errands:
-        return 0
+        return
     for errand in errands:
         arguments += errand.arguments
     shapes = tuple((errand.name, errand.text, len(errand.arguments)) for errand in errands)
-    counted, *others = await driver.fetch(_together_statement(tuple(parts), shapes, claimed), *arguments)
+    _, *others = await send(_together_statement(tuple(parts), shapes, claimed), *arguments)
     for errand in errands:
         errand.found = [(number, name, target) for of, number, name, target in others if of == errand.name]
-    return int(counted[1])
 
 
-async def update_rows(
-    driver: asyncpg.Connection, table: sa.Table, rows: Sequence[Row], keys: tuple[str, ...]
-) -> int:
+async def update_rows(driver: Session, table: sa.Table, rows: Sequence[Row], keys: tuple[str, ...]) -> int:
     """Updates each row by its keys where its `was_…` values still stand; the number of rows changed."""
     if not rows:
         return 0
     columns, arrays = _columns_of(rows)
-    status: str = await driver.execute(_update_statement(table, columns, keys), *arrays)
+    status = await driver.execute(_update_statement(table, columns, keys), *arrays)
     return int(status.rsplit(" ", 1)[1])

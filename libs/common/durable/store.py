@@ -1,15 +1,16 @@
 """The database of one service. Open this file for connections, schemas and what a database error means."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TypeVar
 
 import asyncpg
 import sqlalchemy as sa
 import structlog
-from asyncpg.transaction import Transaction
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from libs.common.durable.session import First, Session
 from libs.common.durable.tx import Lost
 from libs.common.errors import NotDone, OrdermeshError, Refused
 from libs.common.reach import Reach, after
@@ -21,7 +22,6 @@ POOL_SECONDS = 5.0
 LOCK_MILLISECONDS = 5000
 
 R = TypeVar("R")
-First = Callable[[asyncpg.Connection], Awaitable[R]]
 
 AGAIN = (
     Lost,
@@ -96,6 +96,8 @@ class Store:
             max_overflow=0,
             pool_timeout=POOL_SECONDS,
             pool_recycle=1800,
+            # What is returned unclean is not used again (`_connected`), so nothing needs to be taken back there.
+            pool_reset_on_return=None,
             connect_args={
                 "timeout": CONNECT_SECONDS,
                 "command_timeout": STATEMENT_SECONDS,
@@ -116,24 +118,33 @@ class Store:
             yield driver
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[tuple[asyncpg.Connection, Transaction]]:
-        """A connection with a transaction begun on it; ending it is the caller's part."""
-        async with self._opened(_begin) as opened:
-            yield opened
+    async def session(self) -> AsyncIterator[Session]:
+        """A connection for one commit; what is not committed within the block is taken back."""
+        async with self._connected() as connection:
+            session = Session(partial(self._on_a_living_one, connection))
+            try:
+                yield session
+            except BaseException:
+                await session.roll_back()
+                raise
 
     @asynccontextmanager
     async def _opened(self, first: First[R]) -> AsyncIterator[tuple[asyncpg.Connection, R]]:
+        async with self._connected() as connection:
+            yield await self._on_a_living_one(connection, first)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
         async with self.engine.connect() as connection:
-            driver, answer = await self._on_a_living_one(connection, first)
             try:
-                yield driver, answer
+                yield connection
             except UNSTORABLE:
                 raise
             except UNREACHABLE:
                 await connection.invalidate()
                 raise
             finally:
-                if not connection.invalidated and driver.is_in_transaction():
+                if not connection.invalidated and _driver_of(connection).is_in_transaction():
                     await connection.invalidate()
 
     async def _on_a_living_one(
@@ -145,7 +156,7 @@ class Store:
         refused half-way: `first` must be something that can be said again.
         """
         for stale in range(self._pool_max + 1):
-            driver = await _driver_of(connection)
+            driver = await _driver_for(connection)
             try:
                 return driver, await _say(first, driver)
             except UNSTORABLE:
@@ -183,8 +194,17 @@ class Store:
         await self.engine.dispose()
 
 
-async def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
-    driver = (await connection.get_raw_connection()).driver_connection
+async def _driver_for(connection: AsyncConnection) -> asyncpg.Connection:
+    """Of another connection where this one was given up."""
+    if connection.invalidated:
+        await connection.get_raw_connection()
+    return _driver_of(connection)
+
+
+def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    held = connection.sync_connection
+    assert held is not None
+    driver: asyncpg.Connection | None = held.connection.driver_connection
     assert driver is not None
     return driver
 
@@ -197,12 +217,6 @@ async def _say(first: First[R], driver: asyncpg.Connection) -> R:
 
 async def _nothing(driver: asyncpg.Connection) -> None:
     pass
-
-
-async def _begin(driver: asyncpg.Connection) -> Transaction:
-    transaction = driver.transaction()
-    await transaction.start()
-    return transaction
 
 
 @contextmanager

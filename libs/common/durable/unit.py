@@ -22,6 +22,7 @@ from libs.common.durable.idempotency import RETENTION, Once
 from libs.common.durable.jobs import BEHIND, Answered, Job, Settled, in_turns
 from libs.common.durable.rows import lookup_statement
 from libs.common.durable.seal import Sealer
+from libs.common.durable.session import Session
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE, Store, unreachable, unstorable
 from libs.common.durable.tx import Group, LinkTaken, Tx
 from libs.common.errors import NotDone, OutcomeUnknown, Refused
@@ -228,7 +229,7 @@ class Unit(Generic[T]):
     async def _stored_answers(
         self, group: Group, jobs: Sequence[Job[T]]
     ) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
-        rows = await group.driver.fetch(
+        rows = await group.driver.look(
             lookup_statement("idempotency", STORED_ANSWER, ("tenant", "method", "key")),
             [job.context.tenant for job in jobs],
             [job.rule for job in jobs],
@@ -260,26 +261,19 @@ class Unit(Generic[T]):
         raise NotDone("CONFLICT", "other changes kept coming in between")
 
     async def _commit_once(self, work: Callable[[Group], Awaitable[R]]) -> R:
-        committing = False
+        session: Session | None = None
         try:
-            async with self.store.transaction() as (driver, transaction):
-                try:
-                    group = Group(driver, self.clock.now(), self.new_id, self.sealer)
-                    result = await work(group)
-                    await group.flush()
-                    crash_point("before_commit")
-                    committing = True
-                    await transaction.commit()
-                except BaseException:
-                    if not committing and not driver.is_closed():
-                        await transaction.rollback()
-                    raise
+            async with self.store.session() as session:
+                group = Group(session, self.clock.now(), self.new_id, self.sealer)
+                result = await work(group)
+                await group.flush()
+                await session.commit()
         except AGAIN:
             raise
         except UNSTORABLE as error:
             raise unstorable() from error
         except UNREACHABLE as error:
-            raise unreachable(error, Reach.SENT if committing else Reach.NOT_SENT) from error
+            raise unreachable(error, session.reach if session else Reach.NOT_SENT) from error
         crash_point("after_commit")
         count_transitions(group)
         if group.targets:

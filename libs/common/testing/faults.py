@@ -172,6 +172,7 @@ class DatabaseLink:
         self._clients: set[asyncio.StreamWriter] = set()
         self._told: set[asyncio.StreamWriter] = set()
         self._messages_left: int | None = None
+        self._heard = False
         self.was_cut = False
         """True once the cut that `cut_after` announced has happened."""
         self._lose_commit: bool | None = None
@@ -209,9 +210,12 @@ class DatabaseLink:
         if self._server is None:
             self._server = await asyncio.start_unix_server(self._serve, self._folder / self.SOCKET)
 
-    def cut_after(self, messages: int) -> None:
-        """The connection is lost instead of the next message after so many to the server."""
-        self._messages_left, self.was_cut = messages, False
+    def cut_after(self, messages: int, *, heard: bool = False) -> None:
+        """The connection is lost instead of the next message after so many to the server.
+
+        heard: instead of the answer to it.
+        """
+        self._messages_left, self._heard, self.was_cut = messages, heard, False
 
     def lose_next_commit(self, *, applied: bool, for_good: bool = False) -> None:
         """The connection is lost while the next COMMIT is under way; `applied`: after the server has done it.
@@ -258,10 +262,12 @@ class DatabaseLink:
                 if client in self._told:
                     client.transport.abort()
                     break
-                if self._is_cut_here() or (COMMIT in chunk and self._lose_commit is False):
+                cut_here = self._is_cut_here()
+                if (cut_here and not self._heard) or (COMMIT in chunk and self._lose_commit is False):
                     self._lose_commit = None
                     self._drop()
                     return
+                self._swallow = self._swallow or cut_here
                 if COMMIT in chunk and self._lose_commit:
                     self._lose_commit, self._swallow = None, True
                 server.write(chunk)

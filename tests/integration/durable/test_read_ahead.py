@@ -19,7 +19,7 @@ async def test_what_was_read_ahead_is_not_asked_for_again(world: World) -> None:
             asked.append(record.query)
 
         tx = world.unit.open(group, a_context(), "test")
-        with group.driver.query_logger(note):
+        with (await group.driver.begun()).query_logger(note):
             wanted = [("acme", f"notes/{first}"), ("acme", f"notes/{second}"), ("acme", f"notes/{second}")]
             await read_ahead(tx, [*wanted, ("acme", "notes/not-there"), ("acme", "changes/of-no-kind")])
             found = [await tx.notes.get(name) for name in (first, second, "not-there")]

@@ -6,13 +6,13 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-import asyncpg
 import sqlalchemy as sa
 
 from libs.common.aggregate import Aggregate
 from libs.common.durable import tables
 from libs.common.durable.rows import Errand, Row, insert_rows, insert_together, update_rows
 from libs.common.durable.seal import Sealer
+from libs.common.durable.session import Session
 from libs.common.durable.tx.kind import Kind
 from libs.common.ids import NewId
 
@@ -73,9 +73,7 @@ class Command(Protocol):
 class Group:
     """One commit under way."""
 
-    def __init__(
-        self, driver: asyncpg.Connection, now: datetime, new_id: NewId, sealer: Sealer | None = None
-    ) -> None:
+    def __init__(self, driver: Session, now: datetime, new_id: NewId, sealer: Sealer | None = None) -> None:
         self.driver = driver
         self.now = now
         self.new_id = new_id
@@ -142,21 +140,23 @@ class Group:
         self.targets |= {str(row["target"]) for row in inserts.get(tables.DELIVERY, ())}
         keys = sorted(inserts.pop(tables.IDEMPOTENCY, []), key=_key_of)
         told = {table: inserts.pop(table, []) for table in (tables.EVENT, tables.DELIVERY, tables.AUDIT)}
+        is_last = not self._writes.updates and not any(self._writes.upserts.values())
         if changed:
             # Whoever changes the same record waits here for its row, not further down for an event's number.
             await self._insert({tables.IDEMPOTENCY: keys, **made})
             await self._update(changed)
             await self._insert({**told, **inserts}, self._errands)
         else:
-            await self._insert({tables.IDEMPOTENCY: keys, **made, **told, **inserts}, self._errands)
+            await self._insert({tables.IDEMPOTENCY: keys, **made, **told, **inserts}, self._errands, is_last)
         await self._flush_deliveries(self._writes.updates.get(tables.DELIVERY, []))
         for table, rows in self._writes.upserts.items():
             await self._flush_upserts(table, rows)
 
-    async def _insert(self, rows: Mapping[sa.Table, Sequence[Row]], errands: Sequence[Errand] = ()) -> None:
-        claimed = await insert_together(self.driver, rows, tables.IDEMPOTENCY, errands)
-        if claimed != len(rows.get(tables.IDEMPOTENCY, ())):
-            raise Lost("an idempotency key was answered meanwhile")
+    async def _insert(
+        self, rows: Mapping[sa.Table, Sequence[Row]], errands: Sequence[Errand] = (), is_last: bool = False
+    ) -> None:
+        send = self.driver.fetch_last if is_last else self.driver.fetch
+        await insert_together(send, rows, tables.IDEMPOTENCY, errands)
 
     async def _update(self, changed: Mapping[sa.Table, Sequence[Row]]) -> None:
         for table, rows in changed.items():

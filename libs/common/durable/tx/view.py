@@ -4,13 +4,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic
 
-import asyncpg
-
 from libs.common.aggregate import Aggregate, revised
 from libs.common.conflicts import FIELDS
 from libs.common.context import MESH_ROLE, CallContext
 from libs.common.durable import tables
 from libs.common.durable.rows import Row
+from libs.common.durable.session import Session
 from libs.common.durable.tx import proposals
 from libs.common.durable.tx.audit import audit_digest, changes, rulings
 from libs.common.durable.tx.group import Group, Key, MemoryKey, Writes
@@ -40,7 +39,7 @@ class Tx:
         """The kinds this service's transactions know, by collection."""
 
     @property
-    def driver(self) -> asyncpg.Connection:
+    def driver(self) -> Session:
         """For a service's own reads; all writes go through `put` and `writes`."""
         return self.group.driver
 
