@@ -193,7 +193,9 @@ class _Link(asyncio.Transport):
             self.close()
             return
         said = self._read(data)
-        fate, commits = self._database.fate, self._is_commit(said)
+        is_idle = self._backend is not None and self._backend.state == b"I"
+        # A statement alone is a transaction by itself.
+        fate, commits = self._database.fate, said.startswith(("COMMIT", "WITH") if is_idle else "COMMIT")
         fate.step(f"{self._name}: {said}")
         if self._backend is None:
             return  # its process died of this step
@@ -222,11 +224,6 @@ class _Link(asyncio.Transport):
         else:
             self._after(said, reply)
             self._answer(reply)
-
-    def _is_commit(self, said: str) -> bool:
-        """True for a statement alone, too, which is a transaction by itself."""
-        alone = self._backend is not None and self._backend.state == b"I" and said.startswith("WITH")
-        return alone or said.startswith("COMMIT")
 
     def waits_in(self, pid: int) -> bool:
         return self._backend is not None and self._backend.pid == pid
