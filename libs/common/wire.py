@@ -1,9 +1,8 @@
 """Small pieces that every service's `wire.py` needs: times, dates, links, addresses. Pure."""
 
 from datetime import UTC, date, datetime
-from typing import Any
+from functools import lru_cache
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.date_pb2 import Date
 from ordermesh.common.v1 import address_pb2, external_ref_pb2
@@ -16,17 +15,22 @@ from libs.common.errors import Refused
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DELIMITED = 2
 """Wire type of a field that begins with its length."""
+VARINTS_MAX = 4_096
+"""Lengths remembered."""
 
 
 def render_time(moment: datetime) -> Timestamp:
     """UTC moment to message, to the microsecond."""
-    return Timestamp(**time_parts(moment))
+    message = Timestamp()
+    fill_time(message, moment)
+    return message
 
 
-def time_parts(moment: datetime) -> Any:
-    """The message as a mapping, for the constructor of the message that holds it: half the price of copying one in."""
+def fill_time(message: Timestamp, moment: datetime) -> None:
+    """`render_time` in the message's place: making one and copying it in takes several times as long."""
     since = moment - EPOCH
-    return {"seconds": since.days * 86_400 + since.seconds, "nanos": since.microseconds * 1_000}
+    message.seconds = since.days * 86_400 + since.seconds
+    message.nanos = since.microseconds * 1_000
 
 
 def parse_time(message: Timestamp) -> datetime:
@@ -92,16 +96,15 @@ def render_address(address: Address) -> address_pb2.Address:
     )
 
 
-def with_message(message: Message, number: int, content: bytes) -> bytes:
-    """The bytes of a message and of one more field of it, a message that is bytes already.
+def message_field(number: int, content: bytes) -> bytes:
+    """One field of a message, itself a message that is bytes already; to be put behind the bytes of the other fields.
 
-    Reads as if that field had been set; setting it would copy it, and every one of its parts, once more.
+    Reads as if the field had been set; setting it would copy it, and every one of its parts, once more.
     """
-    return b"".join(
-        (message.SerializeToString(), _varint(number << 3 | DELIMITED), _varint(len(content)), content)
-    )
+    return b"".join((_varint(number << 3 | DELIMITED), _varint(len(content)), content))
 
 
+@lru_cache(VARINTS_MAX)
 def _varint(number: int) -> bytes:
     """Seven bits a byte, the lowest first; all but the last byte have the eighth set."""
     written = bytearray()

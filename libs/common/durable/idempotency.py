@@ -5,17 +5,18 @@ A request that was refused before acceptance binds no key.
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import timedelta
 
 from google.protobuf.message import Message
+
+from libs.common.value import value
 
 RETENTION = timedelta(days=30)
 KEY_FIELD = "idempotency_key"
 PREVIEW_FIELD = "validate_only"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Once:
     """What makes a command happen once."""
 

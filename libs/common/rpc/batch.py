@@ -12,11 +12,11 @@ from google.protobuf.message import Message
 from ordermesh.common.v1 import batch_pb2
 
 from libs.common.context import CallContext, using
-from libs.common.identity import Verifier
+from libs.common.identity import Identity, Verifier
 from libs.common.rpc.contract import Method, methods
 from libs.common.rpc.interceptors.context import unidentified
 from libs.common.rpc.interceptors.errors import told_as
-from libs.common.rpc.interceptors.identity import Admission
+from libs.common.rpc.interceptors.identity import Admission, identified
 from libs.common.rpc.interceptors.validation import Reading
 from libs.common.rpc.status import status_of
 from libs.common.telemetry import spans_of_batch
@@ -71,8 +71,9 @@ class Batch(Generic[RequestT]):
     async def _run(
         self, entries: Sequence[batch_pb2.BatchEntry], traces: Sequence[str]
     ) -> list[batch_pb2.BatchOutcome]:
+        callers: dict[str, Identity] = {}
         asked = in_stretches(zip(entries, traces, strict=True), STRETCH)
-        read = [self._read(entry, trace) async for entry, trace in asked]
+        read = [self._read(entry, trace, callers) async for entry, trace in asked]
         begun = [(context, self._begun(context, request)) for context, request in read]
         outcomes: list[batch_pb2.BatchOutcome] = []
         try:
@@ -85,13 +86,18 @@ class Batch(Generic[RequestT]):
                     begin.cancel()
         return outcomes
 
-    def _read(self, sent: batch_pb2.BatchEntry, trace: str) -> tuple[CallContext, RequestT | Exception]:
+    def _read(
+        self, sent: batch_pb2.BatchEntry, trace: str, callers: dict[str, Identity]
+    ) -> tuple[CallContext, RequestT | Exception]:
+        """callers: by what they authorize themselves with; entries of a batch mostly come from one or a few."""
         context = unidentified(sent.correlation_id, "", trace)
         try:
-            context = self._admission.identified(sent.authorization, context)
+            authorization = sent.authorization
+            if authorization not in callers:
+                callers[authorization] = self._admission.identity(authorization)
+            context = identified(context, callers[authorization])
             self._admission.refuse_stranger(context, self._method)
-            with using(context):
-                request = self._reading.request(self._request_type.FromString, sent.request)
+            request = self._reading.request(self._request_type.FromString, sent.request)
             return context, cast(RequestT, request)
         except Exception as error:  # noqa: BLE001  (the outermost frame of an entry)
             return context, error

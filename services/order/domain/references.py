@@ -52,21 +52,23 @@ def check_references(order: Order, customer: KnownCustomer | None, products: dic
     elif not customer.active:
         violations.append(Violation("order.sold_to", "is closed", "CUSTOMER_INACTIVE", owner="erp"))
     for index, line in enumerate(order.lines):
-        violation = _line_violation(f"order.lines[{index}]", line, products.get(line.sku))
+        violation = _line_violation(index, line, products.get(line.sku))
         if violation:
             violations.append(violation)
     if violations:
         raise Refused(violations[0].reason, violations[0].description, violations=violations[:50])
 
 
-def _line_violation(path: str, line: OrderLine, product: KnownProduct | None) -> Violation | None:
+def _line_violation(index: int, line: OrderLine, product: KnownProduct | None) -> Violation | None:
     if product is None:
-        return Violation(f"{path}.sku", f"there is no product {line.sku}", "PRODUCT_UNKNOWN", owner="erp")
+        said = f"there is no product {line.sku}"
+        return Violation(f"order.lines[{index}].sku", said, "PRODUCT_UNKNOWN", owner="erp")
     if not product.active:
-        return Violation(f"{path}.sku", f"{line.sku} is not for sale", "PRODUCT_INACTIVE", owner="erp")
+        said = f"{line.sku} is not for sale"
+        return Violation(f"order.lines[{index}].sku", said, "PRODUCT_INACTIVE", owner="erp")
     if line.unit_code and product.unit_code and line.unit_code != product.unit_code:
         said = f"{line.sku} is sold in {product.unit_code}"
-        return Violation(f"{path}.unit_code", said, "UNIT_UNKNOWN", owner="erp")
+        return Violation(f"order.lines[{index}].unit_code", said, "UNIT_UNKNOWN", owner="erp")
     return None
 
 

@@ -9,7 +9,7 @@ from libs.common.value import value
 from services.order.domain.states import State
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Party:
     """The sold-to party as the caller named it: our id, or an outside record."""
 

@@ -8,7 +8,7 @@ asking.py  how the ERP is asked
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 from ordermesh.common.v1 import event_pb2
@@ -66,15 +66,22 @@ HEARS: Mapping[OrderEvent, Sequence[str]] = {
 STAGES = (Stage.VALIDATE, Stage.CREDIT, Stage.AVAILABILITY, Stage.TAX)
 QUESTIONS = STAGES[1:]
 """Stages that ask the ERP; none needs the answer of another."""
+HEARD_MAX = 1_000
+"""Answers to "who hears" remembered: one for each event, stage and route."""
 
 
-def targets(event: str, order: Order) -> list[str]:
+def targets(event: str, order: Order) -> Sequence[str]:
     """Who hears of an event of this order."""
-    stage = order.stage.name.lower()
-    named = {"erp": order.erp, "crm": order.crm, "stage": stage}
-    awaited = f"{STAGE}{stage}" if order.awaits(order.stage) else ""
+    awaited = order.stage if order.awaits(order.stage) else None
+    return _targets(event, order.erp, order.crm, awaited)
+
+
+@lru_cache(HEARD_MAX)
+def _targets(event: str, erp: str, crm: str, awaited: Stage | None) -> Sequence[str]:
+    next_stage = f"{STAGE}{awaited.name.lower()}" if awaited is not None else ""
+    named = {"erp": erp, "crm": crm, "stage": next_stage.removeprefix(STAGE)}
     heard = [target.format_map(named) for target in HEARS[OrderEvent(event)]]
-    return [target for target in heard if target == awaited or not target.startswith(STAGE)]
+    return tuple(target for target in heard if target == next_stage or not target.startswith(STAGE))
 
 
 class Reads(Protocol):

@@ -1,25 +1,27 @@
 """Orders to messages, pure. Open this file when a field is missing in an answer or event."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ordermesh.common.v1 import external_ref_pb2
 from ordermesh.order.v1 import order_pb2, order_service_pb2
 
 from libs.common import money
 from libs.common.wire import (
+    fill_time,
+    message_field,
     render_address,
     render_date,
     render_link,
     render_time,
-    time_parts,
-    with_message,
 )
 from services.order import domain
 from services.order.domain import Order, OrderLine
 
 if TYPE_CHECKING:
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+
+ORDER_IN_ANSWER = order_service_pb2.SubmitOrderResponse.ORDER_FIELD_NUMBER
 
 
 def render_submitted_order(order: Order) -> order_service_pb2.SubmitOrderResponse:
@@ -33,7 +35,7 @@ def submitted_order(order: Order) -> bytes:
         correlation_id=order.correlation_id,
         status_url=f"/v1/orders/{order.record_id}",
     )
-    return with_message(answer, order_service_pb2.SubmitOrderResponse.ORDER_FIELD_NUMBER, shown(order))
+    return answer.SerializeToString() + message_field(ORDER_IN_ANSWER, shown(order))
 
 
 def render_corrected_order(order: Order) -> order_service_pb2.CorrectOrderResponse:
@@ -73,69 +75,77 @@ shown = Shown()
 
 
 def render_order(order: Order) -> order_pb2.Order:
-    """The order as callers and connectors see it."""
-    message = order_pb2.Order(
-        order_id=order.record_id,
-        sold_to=_party_parts(order.sold_to),
-        purchase_order_number=order.purchase_order_number,
-        currency_code=order.currency,
-        total=money.money_parts(order.total),
-        requested_date=render_date(order.requested_date),
-        memo=order.memo,
-        region=order.region,
-        business_unit=order.business_unit,
-        state=order_pb2.OrderState.ValueType(order.state),
-        stage=order_pb2.OrderStage.ValueType(order.stage),
-        erp=order.erp,
-        links=[render_link(link) for link in order.links],
-        shipments=[_render_shipment(shipment) for shipment in order.shipments],
-        invoices=[_render_invoice(invoice) for invoice in order.invoices if not invoice.void],
-        reason=order.reason,
-        customer_id=order.customer_id,
-        erp_number=order.erp_number,
-        cancel_requested=order.cancel_requested,
-        create_time=time_parts(order.create_time),
-        update_time=time_parts(order.update_time),
-        etag=order.etag,
-        correlation_id=order.correlation_id,
-    )
+    """The order as callers and connectors see it.
+
+    Field by field and in place, here and in what fills the parts: the constructor takes twice as long, for parts too.
+    """
+    message = order_pb2.Order()
+    message.order_id = order.record_id
+    _fill_party(message.sold_to, order.sold_to)
+    message.purchase_order_number = order.purchase_order_number
+    message.currency_code = order.currency
     add_lines(message.lines, order.lines)
+    money.fill_money(message.total, order.total)
     if order.ship_to:
         message.ship_to.CopyFrom(render_address(order.ship_to))
+    requested = render_date(order.requested_date)
+    if requested:
+        message.requested_date.CopyFrom(requested)
+    message.memo = order.memo
+    message.region = order.region
+    message.business_unit = order.business_unit
     if order.source_system:
         message.source.system, message.source.external_id = order.source_system, order.source_id
-    if order.hold:
-        message.hold.CopyFrom(_render_hold(order.hold))
-    if order.tax_total:
-        message.tax_total.CopyFrom(money.render_money(order.tax_total))
+    _fill_standing(message, order)
+    fill_time(message.create_time, order.create_time)
+    fill_time(message.update_time, order.update_time)
+    message.etag = order.etag
+    message.correlation_id = order.correlation_id
     return message
 
 
-def _party_parts(party: domain.Party) -> Any:
+def _fill_party(message: order_pb2.PartyRef, party: domain.Party) -> None:
     if party.customer_id:
-        return {"customer_id": party.customer_id}
-    return {"external": {"system": party.system, "external_id": party.external_id}}
+        message.customer_id = party.customer_id
+    else:
+        external = message.external
+        external.system, external.external_id = party.system, party.external_id
+
+
+def _fill_standing(message: order_pb2.Order, order: Order) -> None:
+    """How far the order has come, and what others have said of it."""
+    message.state = order_pb2.OrderState.ValueType(order.state)
+    message.stage = order_pb2.OrderStage.ValueType(order.stage)
+    message.erp = order.erp
+    message.links.extend([render_link(link) for link in order.links])
+    if order.hold:
+        message.hold.CopyFrom(_render_hold(order.hold))
+    message.shipments.extend([_render_shipment(shipment) for shipment in order.shipments])
+    message.invoices.extend([_render_invoice(invoice) for invoice in order.invoices if not invoice.void])
+    message.reason = order.reason
+    message.customer_id = order.customer_id
+    if order.tax_total:
+        money.fill_money(message.tax_total, order.tax_total)
+    message.erp_number = order.erp_number
+    message.cancel_requested = order.cancel_requested
 
 
 def add_lines(
     messages: "RepeatedCompositeFieldContainer[order_pb2.OrderLine]", lines: Sequence[OrderLine]
 ) -> None:
-    """Lines made in their place, parts as mappings: 1.6 µs each. Making messages and copying them in takes 4.1."""
-    add = messages.add
+    """Lines made in their place, 1.2 µs each; making messages and copying them in takes 4.1."""
     for line in lines:
-        shipped = line.shipped_quantity
-        add(
-            line_number=line.line_number,
-            sku=line.sku,
-            quantity={"value": format(line.quantity, "f")},
-            unit_code=line.unit_code,
-            unit_price=money.money_parts(line.unit_price),
-            # None costs less than an empty text, and is the same.
-            tax_code=line.tax_code or None,
-            description=line.description or None,
-            source_line_id=line.source_line_id or None,
-            shipped_quantity={"value": format(shipped, "f")} if shipped else None,
-        )
+        message = messages.add()
+        message.line_number = line.line_number
+        message.sku = line.sku
+        message.quantity.value = format(line.quantity, "f")
+        message.unit_code = line.unit_code
+        money.fill_money(message.unit_price, line.unit_price)
+        message.tax_code = line.tax_code
+        message.description = line.description
+        message.source_line_id = line.source_line_id
+        if line.shipped_quantity:
+            message.shipped_quantity.value = format(line.shipped_quantity, "f")
 
 
 def _render_hold(hold: domain.Hold) -> order_pb2.Hold:

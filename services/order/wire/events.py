@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cache
 
 from google.protobuf.message import Message
 from ordermesh.connector.v1 import change_pb2
@@ -13,7 +14,7 @@ from ordermesh.product.v1 import product_events_pb2, product_pb2
 from libs.common import money
 from libs.common.errors import Refused
 from libs.common.ownership import ownership_of
-from libs.common.wire import link_of_change, parse_date, with_message
+from libs.common.wire import link_of_change, message_field, parse_date
 from services.order import domain
 from services.order.commands import TakeInProgress
 from services.order.domain import Order, State
@@ -35,8 +36,13 @@ ERP_STATES: dict[int, State | None] = {
 
 def render_event(name: str, order: Order) -> tuple[str, bytes]:
     """Full name and data of an event: each holds the order just after the change."""
-    event_type: type[Message] = getattr(order_events_pb2, name)
-    return event_type.DESCRIPTOR.full_name, with_message(event_type(), ORDER_IN_EVENT, shown(order))
+    return _full_name(name), message_field(ORDER_IN_EVENT, shown(order))
+
+
+@cache
+def _full_name(event: str) -> str:
+    event_type: type[Message] = getattr(order_events_pb2, event)
+    return event_type.DESCRIPTOR.full_name
 
 
 def order_of_event(data: bytes) -> order_pb2.Order:

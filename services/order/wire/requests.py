@@ -1,6 +1,7 @@
 """Requests to commands, pure. Open this file when a field is refused at the door."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 from google.type.money_pb2 import Money as MoneyMessage
@@ -15,6 +16,7 @@ from services.order.commands import Decide, Mend, SubmitOrder
 from services.order.domain import OrderLine
 
 VIOLATIONS_MAX = 50
+_NUMBER = attrgetter("line_number")
 R = TypeVar("R")
 F = TypeVar("F")
 
@@ -78,7 +80,7 @@ def _parse_total(message: MoneyMessage, currency: str) -> money.Money:
 def _parse_lines(collected: Collected, lines: Sequence[order_pb2.OrderLine]) -> tuple[OrderLine, ...]:
     """Lines without numbers are numbered from 1. Paths, and a guarded call for each field, are made only once
     something is refused: together with plainer money that halved the time of parsing an order, 97 µs."""
-    unnumbered = not any(line.line_number for line in lines)
+    unnumbered = not any(map(_NUMBER, lines))
     try:
         return tuple(
             [

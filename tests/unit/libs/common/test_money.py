@@ -1,6 +1,7 @@
 """Amounts are exact or refused: nothing is ever rounded on the way in or out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import TypeVar
@@ -55,6 +56,15 @@ def test_any_amount_to_a_nano_survives_the_way_out_and_in(amount: Decimal, curre
 
     assert money_from(message).amount == amount
     assert message.units * message.nanos >= 0  # both have the sign of the amount
+
+
+def test_an_amount_that_was_told_is_the_same_as_one_that_was_not() -> None:
+    told, other = Money(Decimal("1.50"), "USD"), Money(Decimal("1.50"), "USD")
+
+    assert render_money(told) == render_money(told)
+    assert told == other
+    assert len({told, other}) == 1
+    assert replace(told, amount=Decimal(2)).units_and_nanos == (2, 0)
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=12))

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from ordermesh.order.v1 import order_events_pb2, order_pb2, order_service_pb2
 
-from libs.common.wire import EPOCH, parse_time, render_time, time_parts, with_message
+from libs.common.wire import fill_time, message_field, parse_time, render_time
 
 
 @pytest.mark.parametrize("characters", [0, 1, 120, 130, 20_000])
@@ -12,7 +12,7 @@ def test_a_message_with_one_more_field_in_bytes_reads_as_if_that_field_had_been_
     order = order_pb2.Order(memo="m" * characters)
     answer = order_service_pb2.SubmitOrderResponse(order_id="ord_1")
 
-    content = with_message(answer, answer.ORDER_FIELD_NUMBER, order.SerializeToString())
+    content = answer.SerializeToString() + message_field(answer.ORDER_FIELD_NUMBER, order.SerializeToString())
 
     answer.order.CopyFrom(order)
     assert content == answer.SerializeToString()
@@ -20,13 +20,16 @@ def test_a_message_with_one_more_field_in_bytes_reads_as_if_that_field_had_been_
 
 
 def test_nothing_is_needed_but_the_field() -> None:
-    content = with_message(order_events_pb2.OrderTaxed(), order_events_pb2.OrderTaxed.ORDER_FIELD_NUMBER, b"")
+    content = message_field(order_events_pb2.OrderTaxed.ORDER_FIELD_NUMBER, b"")
 
     assert order_events_pb2.OrderTaxed.FromString(content).HasField("order")
 
 
-def test_a_time_in_parts_is_the_time() -> None:
-    moment = parse_time(Timestamp(seconds=1_766_400_000, nanos=123_456_000))
+@pytest.mark.parametrize("time", [Timestamp(seconds=1_766_400_000, nanos=123_456_000), Timestamp()])
+def test_a_time_filled_in_is_there_and_is_the_time(time: Timestamp) -> None:
+    order = order_pb2.Order()
 
-    assert Timestamp(**time_parts(moment)) == render_time(moment)
-    assert time_parts(EPOCH) == {"seconds": 0, "nanos": 0}
+    fill_time(order.create_time, parse_time(time))
+
+    assert order.HasField("create_time")
+    assert order.create_time == render_time(parse_time(time)) == time

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import pytest
+
 from libs.common.aggregate import Link, revised
 from libs.common.durable.tx.kind import STORED_APART
 from libs.common.testing.clock import START
@@ -56,3 +58,8 @@ def test_a_revised_record_differs_in_what_was_named_and_leaves_the_old_one_alone
 
     assert later == replace(FULL, version=3, pending=())
     assert FULL.version == 2
+
+
+def test_a_record_is_not_revised_in_what_it_does_not_have() -> None:
+    with pytest.raises(AttributeError):
+        revised(FULL, colour="red")
