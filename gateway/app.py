@@ -66,6 +66,7 @@ def build(
     sending = forward or _sending(backends, settings)
     calls = Calls(sending, Transcoder(settings.limits), settings.limits)
     rules = tuple(public_rules())
+    submissions = _submissions(rules, calls)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -77,8 +78,8 @@ def build(
 
     table = RouteTable(
         [
-            *_contract_routes(rules, calls),
-            *_own_routes(settings, topology, calls, rules, readiness),
+            *_contract_routes(rules, calls, submissions),
+            *_own_routes(settings, topology, calls, submissions, readiness),
         ]
     )
     written = cache(lambda: documents(rules, settings.public_url))
@@ -103,12 +104,11 @@ def _sending(backends: Backends, settings: GatewaySettings) -> Forward:
     return Coalesced(backends.forward, backends.forward_as_mesh).forward
 
 
-def _contract_routes(rules: Iterable[Rule], calls: Calls) -> Iterable[Route]:
+def _contract_routes(rules: Iterable[Rule], calls: Calls, submissions: Submissions) -> Iterable[Route]:
     """One route per HTTP rule."""
-    rules = tuple(rules)
     operations = Operations(calls)
     special: Mapping[str, Callable[[Rule], Answer]] = {
-        "SubmitOrder": lambda _: _submissions(rules, calls).answer,
+        "SubmitOrder": lambda _: submissions.answer,
     }
     for rule in rules:
         make = operations.route if rule.package == OPERATIONS else special.get(rule.name, calls.route)
@@ -123,11 +123,15 @@ def _contract_routes(rules: Iterable[Rule], calls: Calls) -> Iterable[Route]:
 
 
 def _own_routes(
-    settings: GatewaySettings, topology: Topology, calls: Calls, rules: Iterable[Rule], readiness: Readiness
+    settings: GatewaySettings,
+    topology: Topology,
+    calls: Calls,
+    submissions: Submissions,
+    readiness: Readiness,
 ) -> Iterable[Route]:
     """Routes that no contract declares."""
     listing = Systems(topology, readiness, show_simulators=settings.in_development)
-    payloads = Inbound(calls, _submissions(rules, calls), topology, settings.limits)
+    payloads = Inbound(calls, submissions, topology, settings.limits)
     yield Route("GET", Template.parse(systems.TEMPLATE), listing.answer, ROLES, NOWHERE)
     yield Route("GET", Template.parse(ownership.TEMPLATE), ownership.answer, ROLES, NOWHERE)
     yield Route(

@@ -7,7 +7,7 @@
 Submissions, vendor payloads and the exception queue have a way of their own, built from these steps.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from protobuf import Message
 from protobuf.wkt.google.protobuf.duration_pb import Duration
@@ -56,13 +56,24 @@ class Calls:
 
         return answer
 
-    async def read(self, rule: Rule, exchange: Exchange, variables: Mapping[str, str]) -> Message:
-        """The request, complete and valid. Raises Refused."""
+    async def read(
+        self,
+        rule: Rule,
+        exchange: Exchange,
+        variables: Mapping[str, str],
+        *,
+        arrived: Callable[[], Awaitable[None]] | None = None,
+    ) -> Message:
+        """The request, complete and valid. Raises Refused.
+
+        arrived: awaited once all of it is here, before it is parsed."""
         check_accept(exchange)
         key = required_key(exchange) if rule.key is not None else ""
         etag = _version(rule, exchange)
         body = await self._body(exchange) if rule.body else b""
-        request = self._transcoder.request(rule, variables, exchange.query, body)
+        if arrived is not None:
+            await arrived()
+        request, exchange.stated = self._transcoder.request(rule, variables, exchange.query, body)
         fill_key(request, rule, key)
         fill_etag(request, rule, etag)
         self._transcoder.check(request)

@@ -15,7 +15,7 @@ from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.cycle import Cycle
-from gateway.exchange import ARRIVED
+from gateway.exchange import LINE
 from gateway.problems import PAUSED_STATUSES, RETRY_SECONDS_DEFAULT, bare_problem
 
 HEADER_BYTES_MAX = 32 * 1024
@@ -142,7 +142,7 @@ class BoundedConnection(HttpToolsProtocol):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        self.scope["extensions"] = {ARRIVED: {"body": self.cycle.arrived}}
+        self.scope["extensions"] = {LINE: self.cycle}  # type: ignore[dict-item]  # no dict, as ASGI has it: this one is ours
         if before is None or before.response_complete:  # type: ignore[redundant-expr]
             self._start_asgi_task(self.cycle, self.app)
         else:

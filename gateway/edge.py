@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import exchange as wire
 from gateway.auth import Admission
-from gateway.exchange import ARRIVED, AtTheEdge, Exchange, Reply, exchange_of
+from gateway.exchange import LINE, AtTheEdge, Exchange, Line, Reply, exchange_of
 from gateway.lanes import Load
 from gateway.limits import CallerGone
 from gateway.problems import NOWHERE, Place, problem_reply
@@ -57,8 +57,9 @@ class Edge:
             _joined(scope["headers"]),
             cast(wire.Receive, receive),
         )
-        if ARRIVED in scope.get("extensions", ()):
-            exchange.arrived = scope["extensions"][ARRIVED]["body"]()
+        line: Line | None = scope.get("extensions", {}).get(LINE)
+        if line is not None:
+            exchange.arrived = line.arrived()
         began = perf_counter()
         self._load.under_way += 1
         try:
@@ -69,7 +70,7 @@ class Edge:
         finally:
             self._load.under_way -= 1
         if reply is not None:
-            await _send(reply, exchange, send, body=verb != "HEAD")
+            await _send(reply, exchange, line, send, body=verb != "HEAD")
             _count(verb, exchange, reply.status, began)
 
     async def _reply(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> Reply | None:
@@ -181,12 +182,16 @@ def _http_refused(error: HTTPException, exchange: Exchange) -> Reply:
     )
 
 
-async def _send(reply: Reply, exchange: Exchange, send: Send, *, body: bool) -> None:
-    headers = [NO_STORE, *_ids(exchange), *exchange.told, *reply.headers]
+async def _send(reply: Reply, exchange: Exchange, line: Line | None, send: Send, *, body: bool) -> None:
+    headers = (NO_STORE, *_ids(exchange), *exchange.told, *reply.headers)
     if reply.status not in (204, 304):
-        headers += [(b"content-type", reply.media_type), (b"content-length", str(len(reply.body)).encode())]
+        headers += ((b"content-type", reply.media_type), (b"content-length", b"%d" % len(reply.body)))
+    content = reply.body if body else b""
+    if line is not None:
+        await line.answer(reply.status, headers, content)
+        return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body if body else b""})
+    await send({"type": "http.response.body", "body": content})
 
 
 def _stored_as_said(headers: Sequence[tuple[bytes, bytes]]) -> Sequence[tuple[bytes, bytes]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from libs.common import ids
 from libs.common.context import CallContext, accepted_id
@@ -15,11 +16,23 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
-ARRIVED = "ordermesh.arrived"
-"""ASGI extension of our own connections. Its entry `body` is a function that gives the body where all of it is here,
-else None."""
+Headers = tuple[tuple[bytes, bytes], ...]
+LINE = "ordermesh.line"
+"""ASGI extension of our own connections: a `Line`."""
 PROBLEM_JSON = b"application/problem+json"
 TRACESTATE_CHARACTERS_MAX = 512
+TRACE_ID = slice(3, 35)
+"""In a traceparent."""
+
+
+class Line(Protocol):
+    """What our own connections do for a request and its answer besides ASGI, at a lower price."""
+
+    def arrived(self) -> bytes | None:
+        """The whole body; None while something of it is missing."""
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Sends an answer that is whole, in one piece. Its headers say how long it is."""
 
 
 class AtTheEdge(Refused):
@@ -49,13 +62,15 @@ class Exchange:
     tracestate: str = ""
     arrived: bytes | None = None
     """The body, where all of it has come with the headers; else `receive` gives it."""
+    stated: str = ""
+    """The body as it was understood, in JSON of our own; empty until it is read."""
     route: str = ""
     """Template of the path that answers it. Empty until it is found."""
     token: str = ""
     """As the caller sent it; services verify it again. Empty until it is verified."""
     context: CallContext | None = None
     """Who calls. None until the token is verified."""
-    told: tuple[tuple[bytes, bytes], ...] = ()
+    told: Headers = ()
     """Headers that every answer to this caller has, a refusal too."""
 
     def header(self, name: bytes) -> str:
@@ -80,7 +95,7 @@ class Reply:
     status: int
     body: bytes = b""
     media_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: Headers = ()
 
     def with_headers(self, *headers: tuple[bytes, bytes]) -> "Reply":
         return replace(self, headers=self.headers + headers)
@@ -93,13 +108,18 @@ Answer = Callable[[Exchange, Mapping[str, str]], Awaitable[Reply]]
 def exchange_of(
     verb: str, path: str, query: bytes, headers: Mapping[bytes, bytes], receive: Receive
 ) -> Exchange:
-    """The request with its correlation id and trace: taken over where they are well formed, else made here."""
+    """The request with its correlation id and trace: taken over where they are well formed, else made here.
+
+    A trace that begins here is of one request, whose correlation id then names it."""
     stated = headers.get(b"x-correlation-id")
-    correlation_id = (stated and accepted_id(stated.decode("latin-1"))) or ids.new_id("cor")
+    correlation_id = accepted_id(stated.decode("latin-1")) if stated else ""
     stated = headers.get(b"traceparent")
     traceparent = accepted_traceparent(stated.decode("latin-1")) if stated else ""
     if not traceparent:
-        return Exchange(verb, path, query, headers, receive, correlation_id, new_traceparent())
+        traceparent = new_traceparent()
+        correlation_id = correlation_id or f"cor_{traceparent[TRACE_ID]}"
+        return Exchange(verb, path, query, headers, receive, correlation_id, traceparent)
+    correlation_id = correlation_id or ids.new_id("cor")
     tracestate = headers.get(b"tracestate", b"").decode("latin-1")
     if len(tracestate) > TRACESTATE_CHARACTERS_MAX or not (tracestate.isascii() and tracestate.isprintable()):
         tracestate = ""

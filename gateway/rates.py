@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gateway.exchange import Exchange
+from gateway.exchange import Exchange, Headers
 from libs.common.clock import Clock
 from libs.common.errors import NotDone
 from libs.common.metrics import RATE_LIMITED
@@ -24,8 +24,6 @@ from libs.common.rpc.contract import BULK
 CALLERS_MAX = 10_000
 """Callers whose buckets and headers are at hand; the oldest is forgotten first."""
 PARTITION_BYTES = 9
-
-Headers = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,12 @@ class Allowance:
 
     buckets: tuple[Bucket, ...]
     policy: bytes
+    left: bytes
+    """What is left of each, the numbers yet to be put in."""
 
     def headers(self, now: float) -> Headers:
-        return ((b"ratelimit-policy", self.policy), (b"ratelimit", _told(self.buckets, now)))
+        numbers = tuple([number for bucket in self.buckets for number in bucket.standing(now)])
+        return ((b"ratelimit-policy", self.policy), (b"ratelimit", self.left % numbers))
 
 
 class Rates:
@@ -99,7 +100,9 @@ class Rates:
                 f'"{quota.name}";q={quota.calls_max};w={quota.window_seconds};pk=:{keys[quota.name]}:'
                 for quota in quotas
             )
-            allowance = self._allowances[tenant, client, bulk] = Allowance(buckets, policy.encode())
+            left = ", ".join(f'"{quota.name}";r=%d;t=%d' for quota in quotas)
+            allowance = Allowance(buckets, policy.encode(), left.encode())
+            self._allowances[tenant, client, bulk] = allowance
             if len(self._allowances) > CALLERS_MAX:
                 del self._allowances[next(iter(self._allowances))]
         return allowance
@@ -109,11 +112,6 @@ def _partition(tenant: str, client: str) -> str:
     """Whom a bucket belongs to, without saying it: the name stands in headers and in Redis."""
     digest = hashlib.sha256(f"{len(tenant)}:{tenant}{client}".encode()).digest()
     return base64.b64encode(digest[:PARTITION_BYTES]).decode()
-
-
-def _told(buckets: Sequence[Bucket], now: float) -> bytes:
-    parts = [f'"{bucket.quota.name}";r=%d;t=%d' % bucket.standing(now) for bucket in buckets]
-    return ", ".join(parts).encode()
 
 
 def _limited(bucket: Bucket, wait: float, now: float) -> NotDone:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 
-from protobuf import DescFieldValueMap, DescMessage, Message
+from protobuf import DescFieldValueMap, DescMessage
 
 from gateway.fields import fields_by_name, kind_of, oneof_of
 
@@ -21,12 +21,14 @@ class _Suspect(Exception):
     """A repeated name, or two names that may stand for one field."""
 
 
-def may_repeat(text: bytes, message: Message) -> bool:
-    """False when the text, which the parser took, surely states nothing twice; true when a closer look is needed."""
+def may_repeat(text: bytes, desc: DescMessage, written: str) -> bool:
+    """False when the text, which the parser took, surely states nothing twice; true when a closer look is needed.
+
+    desc, written: what the parser made of it, and that written out again."""
     hidden = b"\\" in text and HIDDEN_COLON in text
-    if not hidden and text.count(b":") == message.to_json().count(":"):
+    if not hidden and text.count(b":") == written.count(":"):
         return False
-    rivals = _rivals(message.desc())
+    rivals = _rivals(desc)
     underscores = b"_" in text or b"\\" in text
 
     def look(pairs: list[tuple[str, object]]) -> bool:

@@ -15,9 +15,12 @@ from jsonpb.ordermesh.order.v1.order_service_pb import (
     SubmitOrderRequest,
     SubmitOrderResponse,
 )
+from ordermesh.order.v1 import order_service_pb2
 from protobuf.wkt.google.protobuf.duration_pb import Duration
 
+from gateway.acceptance import Acceptance, Stated
 from gateway.calls import REPLAYED, WAIT_MARGIN_SECONDS, Calls
+from gateway.company import Company, Place
 from gateway.conditions import etag_header
 from gateway.exchange import Exchange, Reply
 from gateway.forward import Answered
@@ -25,7 +28,9 @@ from gateway.preferences import NONE, Preferences, applied
 from gateway.rules import Rule
 from gateway.transcode import render
 from libs.common.errors import OrdermeshError
+from libs.common.wire import message_field
 
+ORDER = order_service_pb2.SubmitOrderRequest.ORDER_FIELD_NUMBER
 ASK_AGAIN_SECONDS = 1
 """Time after which it is worth asking what became of the order."""
 
@@ -37,13 +42,21 @@ class Submissions:
         self._calls = calls
         self._submit = submit
         self._get = get
+        self._company = Company()
 
     async def answer(self, exchange: Exchange, variables: Mapping[str, str]) -> Reply:
         """`POST /v1/orders`."""
-        request = cast(SubmitOrderRequest, await self._calls.read(self._submit, exchange, variables))
-        if request.validate_only:
-            return await self._check(request, exchange)
-        return await self.hand_in(request.to_binary(), exchange)
+        with self._company.place(exchange.caller.tenant) as place:
+            read = await self._calls.read(self._submit, exchange, variables, arrived=place.take)
+            request = cast(SubmitOrderRequest, read)
+            if request.validate_only:
+                place.give_back()
+                return await self._check(request, exchange)
+            assert request.order is not None, "the contract requires an order"
+            stated = Stated(request.order.to_binary(), exchange.stated)
+            request.order = None
+            content = request.to_binary() + message_field(ORDER, stated.content)
+            return await self._hand_in(content, exchange, place, stated)
 
     async def _check(self, request: SubmitOrderRequest, exchange: Exchange) -> Reply:
         """What the order would look like. Its ids were made for nothing and are left out."""
@@ -58,12 +71,22 @@ class Submissions:
 
     async def hand_in(self, request: bytes, exchange: Exchange) -> Reply:
         """request: a valid SubmitOrderRequest. The caller's preferences are those of the exchange."""
+        with self._company.place(exchange.caller.tenant) as place:
+            await place.take()
+            return await self._hand_in(request, exchange, place)
+
+    async def _hand_in(
+        self, request: bytes, exchange: Exchange, place: Place, stated: Stated | None = None
+    ) -> Reply:
+        """stated: the request's order, where that was JSON."""
         preferences = Preferences.parse(exchange.header(b"prefer"))
         answered = await self._calls.forward(self._submit.package, self._submit.method, request, exchange)
-        accepted = SubmitOrderResponse.from_binary(answered.content)
+        place.give_back()
+        accepted = Acceptance(answered.content, stated)
         if preferences.wait_seconds:
-            newer = await self._follow(accepted.order_id, preferences.wait_seconds, exchange)
-            accepted.order = newer or accepted.order
+            newer = await self._follow(accepted.message.order_id, preferences.wait_seconds, exchange)
+            if newer is not None:
+                accepted.replace_order(newer)
         return _reply(accepted, answered, preferences)
 
     async def _follow(self, order_id: str, wait_seconds: int, exchange: Exchange) -> Order | None:
@@ -79,11 +102,11 @@ class Submissions:
         return GetOrderResponse.from_binary(answered.content).order
 
 
-def _reply(accepted: SubmitOrderResponse, answered: Answered, preferences: Preferences) -> Reply:
-    order = accepted.order
+def _reply(accepted: Acceptance, answered: Answered, preferences: Preferences) -> Reply:
+    order = accepted.message.order
     status = 200 if preferences.wait_seconds and has_news(order) else 202
     headers = [
-        (b"location", f"/v1/orders/{accepted.order_id}".encode()),
+        (b"location", f"/v1/orders/{accepted.message.order_id}".encode()),
         *etag_header(order.etag if order is not None else ""),
     ]
     if answered.replayed:
@@ -92,10 +115,10 @@ def _reply(accepted: SubmitOrderResponse, answered: Answered, preferences: Prefe
         headers += applied(*_honoured(preferences))
     if status == 202:
         headers.append((b"retry-after", b"%d" % ASK_AGAIN_SECONDS))
-        accepted.retry_after_seconds = ASK_AGAIN_SECONDS
+        accepted.message.retry_after_seconds = ASK_AGAIN_SECONDS
     if preferences.minimal:
-        accepted.order = None
-    return Reply(status, render(accepted), headers=tuple(headers))
+        accepted.replace_order(None)
+    return Reply(status, accepted.render(), headers=tuple(headers))
 
 
 def _honoured(preferences: Preferences) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from gateway.company import IN_COMPANY_MAX
 from tests.contract.test_gateway.backend import Told
 from tests.contract.test_gateway.mesh import Mesh, running_mesh
 
@@ -95,3 +96,45 @@ async def test_places_are_given_back_whatever_becomes_of_a_request(tmp_path: Pat
         for _ in range(3):
             assert (await mesh.http.get("/v1/orders?colour=red", headers=mesh.bearer())).status_code == 400
         assert (await mesh.get("/v1/orders")).status_code == 200
+
+
+async def test_a_tenant_s_flood_waits_at_the_door_while_another_hands_orders_in(tmp_path: Path) -> None:
+    async with running_mesh(tmp_path) as mesh:
+        other = mesh.bearer(tenant="globex")
+        assert (await mesh.submit(**other)).status_code == 202
+        released, came = asyncio.Event(), asyncio.Semaphore(0)
+
+        async def wait() -> None:
+            came.release()
+            await released.wait()
+
+        mesh.order.told["SubmitOrder"] = Told(wait_for=wait)
+        handed_in = [asyncio.ensure_future(mesh.submit()) for _ in range(3 * IN_COMPANY_MAX)]
+        async with asyncio.timeout(20):
+            for _ in range(IN_COMPANY_MAX):
+                await came.acquire()
+            handed_in.append(asyncio.ensure_future(mesh.submit(**other)))
+            await came.acquire()
+        last = mesh.order.calls("SubmitOrder")[-1]
+        assert last.metadata["authorization"] == other["Authorization"]
+        released.set()
+        assert {answer.status_code for answer in await asyncio.gather(*handed_in)} == {202}
+
+
+async def test_who_waits_for_news_of_an_order_holds_no_place_of_those_to_come(tmp_path: Path) -> None:
+    async with running_mesh(tmp_path) as mesh:
+        assert (await mesh.submit(**mesh.bearer(tenant="globex"))).status_code == 202
+        released, came = asyncio.Event(), asyncio.Semaphore(0)
+
+        async def wait() -> None:
+            came.release()
+            await released.wait()
+
+        mesh.order.told["GetOrder"] = Told(wait_for=wait)
+        waiting = [asyncio.ensure_future(mesh.submit(Prefer="wait=10")) for _ in range(2 * IN_COMPANY_MAX)]
+        async with asyncio.timeout(20):
+            for _ in waiting:
+                await came.acquire()
+        assert (await mesh.submit()).status_code == 202
+        released.set()
+        assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {202}

@@ -310,6 +310,18 @@ async def test_trace_of_the_caller_goes_on(mesh: Mesh) -> None:
     assert mesh.order.seen[0].metadata["tracestate"] == "vendor=1"
 
 
+async def test_correlation_id_names_the_trace_that_begins_with_the_request(mesh: Mesh) -> None:
+    answer = await mesh.get("/v1/orders")
+    trace_id = mesh.order.seen[0].metadata["traceparent"].split("-")[1]
+    assert answer.headers["x-correlation-id"] == f"cor_{trace_id}"
+
+
+async def test_requests_of_one_trace_have_correlation_ids_of_their_own(mesh: Mesh) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    answers = [await mesh.get("/v1/orders", traceparent=trace) for _ in range(2)]
+    assert len({answer.headers["x-correlation-id"] for answer in answers}) == 2
+
+
 @pytest.mark.parametrize("stated", ["", "00-0-0-00", "00-" + "0" * 32 + "-" + "1" * 16 + "-01"])
 async def test_trace_is_made_where_there_is_none(mesh: Mesh, stated: str) -> None:
     await mesh.get("/v1/orders", traceparent=stated, tracestate="vendor=1")

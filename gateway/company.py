@@ -1,0 +1,122 @@
+"""How many of a tenant's orders are worked on at once while other tenants are about. Open this file when one tenant's
+orders take longer because another sends many.
+
+An order that has begun stands before everything that comes after it: in the loop here, in the order service's and in
+the commit they share. So the rest of a backlog waits before its bodies are parsed.
+
+    alone                                   as many as come
+    while others hand orders in             `IN_COMPANY_MAX`
+    while one of them has all it sent here  `YIELDING_MAX`: who sends little goes first
+"""
+
+import asyncio
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+IN_COMPANY_MAX = 8
+YIELDING_MAX = 1
+"""Never none: a tenant that sends much goes on, however many send little."""
+WAIT_SECONDS_MAX = 5.0
+"""After that an order goes on whatever the bound: what is under way does not end, and has a deadline of its own."""
+ALONE_AFTER = 256
+"""Orders in a row after which a tenant is taken to be alone."""
+
+
+class Company:
+    """Which tenants are about, and what each has under way and waiting."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, int] = {}
+        """Of those who have any."""
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        """Of those who have any; all of them have something under way, for whose end they wait."""
+        self._last = ""
+        self._in_company = 0
+        """Further orders of the same tenant that are held back because there were others."""
+
+    def place(self, tenant: str) -> "Place":
+        """For one order; it is given back at the end of the block, if not before."""
+        return Place(self, tenant)
+
+    async def enter(self, tenant: str) -> None:
+        """Takes a place, in the order of asking; `leave` gives it back."""
+        self._note(tenant)
+        if tenant not in self._waiting and self._under_way.get(tenant, 0) < self._bound(tenant):
+            self._under_way[tenant] = self._under_way.get(tenant, 0) + 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(tenant, deque()).append(turn)
+        self._admit(tenant)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                await turn
+        except TimeoutError:
+            if turn.cancelled():
+                self._under_way[tenant] = self._under_way.get(tenant, 0) + 1
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave(tenant)
+            raise
+
+    def leave(self, tenant: str) -> None:
+        self._under_way[tenant] -= 1
+        self._admit(tenant)
+        if not self._under_way[tenant]:
+            del self._under_way[tenant]
+            for other in tuple(self._waiting):
+                self._admit(other)
+
+    def _note(self, tenant: str) -> None:
+        if tenant != self._last:
+            self._in_company = ALONE_AFTER if self._last else 0
+            self._last = tenant
+        elif self._in_company:
+            self._in_company -= 1
+
+    def _bound(self, tenant: str) -> float:
+        if not self._in_company:
+            return float("inf")
+        content = len(self._under_way) - len(self._waiting)
+        is_content = tenant in self._under_way and tenant not in self._waiting
+        return YIELDING_MAX if content > is_content else IN_COMPANY_MAX
+
+    def _admit(self, tenant: str) -> None:
+        """Whoever has given up meanwhile is passed over."""
+        queue = self._waiting.get(tenant)
+        while queue and self._under_way.get(tenant, 0) < self._bound(tenant):
+            turn = queue.popleft()
+            if not turn.done():
+                self._under_way[tenant] = self._under_way.get(tenant, 0) + 1
+                turn.set_result(None)
+        if queue is not None and not queue:
+            del self._waiting[tenant]
+
+
+class Place:
+    """A place of one order, taken or not."""
+
+    __slots__ = ("_company", "_is_taken", "_tenant")
+
+    def __init__(self, company: Company, tenant: str) -> None:
+        self._company = company
+        self._tenant = tenant
+        self._is_taken = False
+
+    async def take(self) -> None:
+        """Waits until there is one."""
+        await self._company.enter(self._tenant)
+        self._is_taken = True
+
+    def give_back(self) -> None:
+        if self._is_taken:
+            self._is_taken = False
+            self._company.leave(self._tenant)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.give_back()
