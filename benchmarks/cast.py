@@ -3,7 +3,8 @@
 accept     four pairs of gateway and order service (traced at 1 % as in production, not traced, traced wholly, over the
            null store) and the peers' door
 complete   a pair whose orders go on to the ERP stub, its relay, and the peers' workers
-isolation  a product service that reads 100,000 products and tells the order service of each
+isolation  a product service in three processes, as in production, of which one reads 100,000 products and one tells the
+           order service of each
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ STUB_OPTIONS = ("--lifespan", "off", "--timeout-keep-alive", "3600")
 """Nobody's kept connection dies while its owner stands still."""
 FEED_PRODUCTS = 100_000
 PEERS = ("celery", "dramatiq", "dbos", "procrastinate")
+PRODUCT_WORKERS = ("product-ingest", "product-relay")
 RELAYS = ("relay", "relay-2", "relay-3", "relay-4")
 COMPLETE = "complete"
 """Database, order service and prefix of what completes orders."""
@@ -97,11 +99,15 @@ def add_workers(ground: Ground) -> Sequence[str]:
     return PEERS
 
 
-def add_products(ground: Ground) -> str:
-    """A product service that reads the feed and tells the order service."""
+def add_products(ground: Ground) -> list[str]:
+    """A product service that answers calls; besides it, yet to be frozen, what reads the feed and what tells the order
+    service. A process for each word, as where the service is deployed."""
     topology = {"ORDERMESH_TOPOLOGY_FILE": str(ground.data.root / "order.toml")}
-    ground.add("product", ["services.product", "all", "--migrate"], {**topology, **traced(ground, "0.01")})
-    return "product"
+    own = {**topology, **traced(ground, "0.01")}
+    ground.add("product", ["services.product", "serve", "--migrate"], own)
+    for name in PRODUCT_WORKERS:
+        ground.add(name, ["services.product", name.removeprefix("product-")], own)
+    return ["product"]
 
 
 def _uvicorn(target: str, port: int, *words: str) -> list[str]:

@@ -33,7 +33,7 @@ IN_FLIGHT, ERP_SECONDS = 16, 0.005
 POLL_SECONDS = 0.02
 ORDER_SECONDS_MAX = 60.0
 """An order that is not paid after that time ends the run."""
-FIRST = 12
+FIRST = 48
 """Orders of the first, unmeasured round of each system."""
 
 

@@ -78,7 +78,7 @@ QUICK = Extent(
     seconds=0.5,
     latency_seconds=0.7,
     complete_rounds=1,
-    complete_seconds=0.5,
+    complete_seconds=1.0,
     isolation_rounds=2,
     growth=(2_000, 20_000),
     growth_seconds=0.5,
@@ -159,7 +159,8 @@ class Course:
         self._say("starting")
         first = [*cast.add_erp(ground), *cast.add_accepting(ground, bodies)]
         first += await cast.add_completing(ground, self._extent.relays)
-        workers = [*cast.RELAYS[: self._extent.relays], *cast.add_workers(ground), cast.add_products(ground)]
+        first += cast.add_products(ground)
+        workers = [*cast.RELAYS[: self._extent.relays], *cast.add_workers(ground), *cast.PRODUCT_WORKERS]
         await ground.start(first)
         await ground.start(workers)
         await ground.freeze(*workers)

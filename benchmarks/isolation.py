@@ -13,7 +13,7 @@ from statistics import median
 
 from benchmarks import orders
 from benchmarks.accept import CONNECTIONS, accepted_by
-from benchmarks.cast import FEED_PRODUCTS
+from benchmarks.cast import FEED_PRODUCTS, PRODUCT_WORKERS
 from benchmarks.complete import until
 from benchmarks.ground import TENANTS, Child, Ground
 from benchmarks.load import Run
@@ -62,7 +62,7 @@ class Isolation:
             say(f"products, round {number + 1} of {count}")
             alone.append(await self._p99(TENANTS[0], seconds))
             before = await driver.fetchval(PRODUCTS)
-            async with self._ground.awake("product"):
+            async with self._ground.awake(*PRODUCT_WORKERS):
                 await self._until_more_than(before)
                 beside.append(await self._p99(TENANTS[0], seconds))
             after = await driver.fetchval(PRODUCTS)

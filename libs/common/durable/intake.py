@@ -15,6 +15,7 @@ from ordermesh.common.v1 import event_pb2, event_pb2_grpc
 
 from libs.common.context import CallContext, current_context, using
 from libs.common.durable.idempotency import Once
+from libs.common.durable.jobs import Answered
 from libs.common.durable.tx import Tx
 from libs.common.durable.unit import Unit
 from libs.common.errors import Refused
@@ -37,16 +38,16 @@ class EventIntakeServicer(event_pb2_grpc.EventIntakeServiceServicer):
         if any(event.tenant != current_context().tenant for event in request.events):
             raise Refused("PERMISSION_DENIED", "the event belongs to another tenant")
         for several in _of_distinct_subjects(request.events):
-            outcomes = await asyncio.gather(*map(self._take_in, several), return_exceptions=True)
+            outcomes = await asyncio.gather(*map(self._begin, several), return_exceptions=True)
             for outcome in outcomes:
                 if isinstance(outcome, BaseException):
                     raise outcome
         return event_pb2.AcceptEventsResponse(accepted_event_ids=[event.event_id for event in request.events])
 
-    async def _take_in(self, event: event_pb2.Event) -> None:
+    def _begin(self, event: event_pb2.Event) -> "asyncio.Future[Answered]":
         with using(_context_of(event, current_context().actor)):
             once = Once(event.event_id, hashlib.sha256(event.data).digest())
-            await self._unit.run_once(self._take_in_event, event, _accepted, once, behind=True)
+            return self._unit.enlist(self._take_in_event, event, _nothing_to_tell, once, behind=True)
 
 
 def _of_distinct_subjects(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Event]]:
@@ -61,8 +62,8 @@ def _of_distinct_subjects(events: Iterable[event_pb2.Event]) -> Iterator[list[ev
         yield list(run.values())
 
 
-def _accepted(_: None) -> event_pb2.AcceptEventsResponse:
-    return event_pb2.AcceptEventsResponse()
+def _nothing_to_tell(_: None) -> bytes:
+    return b""
 
 
 def _context_of(event: event_pb2.Event, actor: str) -> CallContext:

@@ -3,6 +3,8 @@
 serve    answers calls               relay   carries events out        ingest  takes changes in
 migrate  brings the schema up to date and ends
 all      the first three in one process, for one machine; `all --migrate` migrates first
+
+`relay` and `ingest` leave the CPU to whoever answers a caller (`priority.py`).
 """
 
 import argparse
@@ -18,6 +20,7 @@ from libs.common.config import load_settings
 from libs.common.durable.core import App
 from libs.common.durable.crash import arm
 from libs.common.durable.migrations import migrate
+from libs.common.durable.priority import give_way, nice_of
 from libs.common.durable.readings import readings_of
 from libs.common.durable.settings import ServiceSettings
 from libs.common.logging import start_logging
@@ -47,6 +50,7 @@ def run_service(
         arm(settings.crash_at, settings.crash_file)
     name = f"{service}-{arguments.word}"
     start_logging(settings, name)
+    uvloop.run(give_way(nice_of(arguments.word, settings.background_nice)))
     configure_telemetry(settings, name)
     uvloop.run(
         _run(service, arguments.word, settings, build, migrations if arguments.migrate else None, migrations)

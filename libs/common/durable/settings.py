@@ -23,6 +23,10 @@ class ServiceSettings(ProcessSettings):
     """Secret JSON file of sealing keys, 64 hexadecimal digits each, by tenant and id, the newest last:
     `{"acme": {"2026-06": "…", "2026-12": "…"}}`. Read again when it changes. What went over the wire and changes that
     were set aside are kept encrypted under them. Unset: of the wire only digests are kept, and changes as they are."""
+    background_nice: int = Field(default=19, validation_alias="ORDERMESH_BACKGROUND_NICE", ge=0, le=19)
+    """How far `ingest` gives way to processes that answer callers, as a nice value; `relay` gives way half as far, for
+    `Prefer: wait` waits for it. On Linux it holds for the process's session too, if that is its own. 0: not at all.
+    Where groups share out the CPU, as in Kubernetes, they decide."""
     history_days: int = Field(default=400, validation_alias="ORDERMESH_HISTORY_DAYS", ge=0, le=36_500)
     """Days that deliveries which are done, their attempts with the sealed copies, and their events are kept; what is
     still under way stays however old it is. 0 keeps them for good."""
