@@ -8,13 +8,10 @@ from typing import Any, Generic, TypeVar
 from libs.common.context import CallContext
 from libs.common.durable.idempotency import Once
 from libs.common.durable.tx import Tx
-from libs.common.turns import Turns
+from libs.common.turns import Places
 
-GROUP_MAX = 64
-GROUPS_IN_FLIGHT = 4
-OF_TENANT_MAX = 2
-IN_COMPANY_MAX = 16
-"""Commands of a group while there are several parties."""
+PLACES = Places(batches_max=4, of_party_max=2, items_max=64, in_company_max=8, further_min=16)
+"""Of commits under way."""
 BEHIND = ""
 """The party of commands that nobody waits for, a name that no tenant has: they take turns with the tenants' calls."""
 
@@ -36,16 +33,10 @@ class Job(Generic[T]):
     def rule(self) -> str:
         return self.handler.__name__
 
-
-def in_turns() -> "Turns[Job[T]]":
-    """Where commands wait for their commit; those that somebody has given up are left out of it."""
-    return Turns(
-        lambda job: not job.answered.done(),
-        batches_max=GROUPS_IN_FLIGHT,
-        of_party_max=OF_TENANT_MAX,
-        items_max=GROUP_MAX,
-        in_company_max=IN_COMPANY_MAX,
-    )
+    @property
+    def is_wanted(self) -> bool:
+        """False once whoever waited has given up."""
+        return not self.answered.done()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from ordermesh.common.v1 import batch_pb2
 from ordermesh.order.v1 import order_service_pb2
 
-from gateway.coalesce import BATCH, ENTRIES_MAX, SUBMIT, Coalesced
+from gateway.coalesce import BATCH, PLACES, SUBMIT, Coalesced
 from gateway.exchange import Exchange, Message
 from gateway.forward import Answered
 from libs.common.context import CallContext
@@ -136,7 +136,7 @@ async def test_a_batch_that_fails_fails_each_of_its_entries() -> None:
 async def test_no_batch_is_larger_than_the_contract_allows() -> None:
     backend = Backend()
     await handed_in(backend, [b"x"] * 300)
-    assert max(len(batch) for batch in backend.batches) <= ENTRIES_MAX
+    assert max(len(batch) for batch in backend.batches) <= PLACES.items_max
 
 
 async def test_a_flooding_tenant_s_backlog_stands_before_nobody_else() -> None:
@@ -165,7 +165,7 @@ async def test_an_order_that_was_given_up_while_it_waited_is_not_handed_on() -> 
         asyncio.create_task(
             coalesced.forward("order", methods()[SUBMIT], b"order %d" % number, an_exchange(number))
         )
-        for number in range(2 * ENTRIES_MAX + 2)
+        for number in range(2 * PLACES.items_max + 2)
     ]
     await passes()
     calls[-1].cancel()
@@ -173,7 +173,7 @@ async def test_an_order_that_was_given_up_while_it_waited_is_not_handed_on() -> 
     backend.gate.set()
     await asyncio.gather(*calls[:-1])
 
-    assert backend.alone == [b"order %d" % (2 * ENTRIES_MAX)]
+    assert backend.alone == [b"order %d" % (2 * PLACES.items_max)]
 
 
 async def test_a_batch_whose_answer_cannot_be_read_fails_each_of_its_entries(

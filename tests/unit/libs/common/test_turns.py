@@ -1,30 +1,38 @@
 """Parties that wait for the same places take turns, and a backlog stands before nobody else's work."""
 
 import asyncio
+from collections import deque
 
-from libs.common.turns import ALONE_AFTER, Turn, Turns, in_stretches
+from libs.common.turns import ALONE_AFTER, LONG_SECONDS, Places, Turn, Turns, in_stretches
 
 
 class Line:
     """Turns of numbered items; what is in `left` nobody waits for any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, further_min: int = 1) -> None:
         self.left: set[str] = set()
-        self.turns: Turns[str] = Turns(
-            lambda item: item not in self.left, batches_max=4, of_party_max=2, items_max=50, in_company_max=10
+        self.begun: deque[Turn[str]] = deque()
+        self.has_begun = asyncio.Event()
+        places = Places(
+            batches_max=4, of_party_max=2, items_max=50, in_company_max=10, further_min=further_min
         )
+        self.turns: Turns[str] = Turns(places, self.begin, lambda item: item not in self.left)
+
+    def begin(self, turn: Turn[str]) -> None:
+        self.begun.append(turn)
+        self.has_begun.set()
 
     def add(self, party: str, count: int) -> None:
         for number in range(count):
             self.turns.add(party, f"{party}{number}")
 
     def taken(self) -> Turn[str]:
-        turn = self.turns.take()
+        turn = self.begun.popleft() if self.begun else self.turns.take()
         assert turn is not None
         return turn
 
 
-def test_what_one_party_has_waiting_leaves_in_order() -> None:
+async def test_what_one_party_has_waiting_leaves_in_order() -> None:
     line = Line()
     line.add("a", 105)
     turns = [line.taken(), line.taken()]
@@ -36,7 +44,7 @@ def test_what_one_party_has_waiting_leaves_in_order() -> None:
     assert len(line.turns) == 0
 
 
-def test_a_party_alone_never_takes_all_places() -> None:
+async def test_a_party_alone_never_takes_all_places() -> None:
     line = Line()
     line.add("a", 200)
 
@@ -44,7 +52,7 @@ def test_a_party_alone_never_takes_all_places() -> None:
     assert line.turns.take() is None
 
 
-def test_a_backlog_does_not_stand_before_a_party_that_comes_later() -> None:
+async def test_a_backlog_does_not_stand_before_a_party_that_comes_later() -> None:
     line = Line()
     line.add("a", 200)
     line.taken(), line.taken()
@@ -53,7 +61,7 @@ def test_a_backlog_does_not_stand_before_a_party_that_comes_later() -> None:
     assert line.taken().items == ["b0"]
 
 
-def test_no_more_batches_are_under_way_than_there_are_places() -> None:
+async def test_no_more_batches_are_under_way_than_there_are_places() -> None:
     line = Line()
     for party in "abc":
         line.add(party, 200)
@@ -64,7 +72,7 @@ def test_no_more_batches_are_under_way_than_there_are_places() -> None:
     assert line.turns.take() is None
 
 
-def test_those_with_nothing_under_way_share_a_batch() -> None:
+async def test_those_with_nothing_under_way_share_a_batch() -> None:
     line = Line()
     line.add("a", 8)
     line.add("b", 1)
@@ -74,7 +82,7 @@ def test_those_with_nothing_under_way_share_a_batch() -> None:
     assert line.taken().items == ["a3", "a4", "a5", "a6", "a7"]
 
 
-def test_of_many_with_nothing_under_way_each_gets_something_in_turn() -> None:
+async def test_of_many_with_nothing_under_way_each_gets_something_in_turn() -> None:
     line = Line()
     for number in range(25):
         line.add(f"party {number} item ", 1)
@@ -84,24 +92,23 @@ def test_of_many_with_nothing_under_way_each_gets_something_in_turn() -> None:
     assert len({item for items in taken for item in items}) == 25
 
 
-def test_batches_are_large_for_a_party_that_is_alone_and_short_as_soon_as_it_is_not() -> None:
+async def test_batches_are_large_for_a_party_that_is_alone_and_short_as_soon_as_it_is_not() -> None:
     line = Line()
     line.add("a", 10_000)
+    under_way = deque([line.taken(), line.taken()])
+    assert [len(turn.items) for turn in under_way] == [50, 50]
+    line.add("b", 1)
+    line.turns.ended(line.taken())
 
     def next_size() -> int:
-        turn = line.taken()
-        line.turns.ended(turn)
-        return len(turn.items)
+        line.turns.ended(under_way.popleft())
+        under_way.append(line.taken())
+        return len(under_way[-1].items)
 
-    assert [next_size(), next_size()] == [50, 50]
-    under_way = line.taken()
-    line.add("b", 1)
-    assert next_size() == 1
-    line.turns.ended(under_way)
     assert [next_size() for _ in range(ALONE_AFTER + 2)] == [10] * ALONE_AFTER + [50, 50]
 
 
-def test_who_has_nothing_under_way_goes_before_who_has_and_the_others_in_turn() -> None:
+async def test_who_has_nothing_under_way_goes_before_who_has_and_the_others_in_turn() -> None:
     line = Line()
     line.add("a", 200)
     first = line.taken()
@@ -117,7 +124,7 @@ def test_who_has_nothing_under_way_goes_before_who_has_and_the_others_in_turn() 
     assert line.taken().parties == ("a",)
 
 
-def test_a_party_that_waits_gets_its_turn_however_many_others_keep_coming() -> None:
+async def test_a_party_that_waits_gets_its_turn_however_many_others_keep_coming() -> None:
     line = Line()
     line.add("a", 200)
     under_way = [line.taken()]
@@ -132,7 +139,7 @@ def test_a_party_that_waits_gets_its_turn_however_many_others_keep_coming() -> N
     assert [item for item in served if item.startswith("a")]
 
 
-def test_what_nobody_waits_for_any_more_leaves_no_trace() -> None:
+async def test_what_nobody_waits_for_any_more_leaves_no_trace() -> None:
     line = Line()
     line.add("a", 3)
     line.add("b", 2)
@@ -142,7 +149,7 @@ def test_what_nobody_waits_for_any_more_leaves_no_trace() -> None:
     assert (line.turns.take(), len(line.turns)) == (None, 0)
 
 
-def test_a_party_whose_work_was_all_given_up_holds_no_place() -> None:
+async def test_a_party_whose_work_was_all_given_up_holds_no_place() -> None:
     line = Line()
     line.add("a", 2)
     line.left = {"a0", "a1"}
@@ -167,3 +174,48 @@ async def test_work_in_stretches_lets_others_have_their_turn() -> None:
     await asyncio.gather(work(), another())
 
     assert heard == ["one", "two", "another", "three", "four", "five"]
+
+
+async def test_the_first_of_a_party_leaves_at_once_and_a_further_batch_only_when_it_is_worth_it() -> None:
+    line = Line(further_min=16)
+    line.add("a", 1)
+    await asyncio.sleep(0)
+    assert [turn.items for turn in line.begun] == [["a0"]]
+
+    line.add("a", 15)
+    await asyncio.sleep(0)
+    assert len(line.begun) == 1
+    line.add("a", 1)
+    await asyncio.sleep(0)
+    assert [len(turn.items) for turn in line.begun] == [1, 16]
+
+
+async def test_what_waited_for_a_batch_to_end_leaves_when_it_has() -> None:
+    line = Line(further_min=16)
+    line.add("a", 1)
+    first = line.taken()
+    line.add("a", 3)
+    assert line.turns.take() is None
+
+    line.turns.ended(first)
+    assert [len(turn.items) for turn in line.begun] == [3]
+
+
+async def test_behind_a_batch_that_takes_long_few_are_worth_another() -> None:
+    line = Line(further_min=16)
+    line.add("a", 1)
+    line.taken()
+    line.add("a", 2)
+    async with asyncio.timeout(100 * LONG_SECONDS):
+        await line.has_begun.wait()
+
+    assert [turn.items for turn in line.begun] == [["a0", "a1"]]
+
+
+async def test_others_never_wait_for_a_number_worth_a_batch() -> None:
+    line = Line(further_min=16)
+    line.add("a", 200)
+    line.taken(), line.taken()
+    line.add("b", 1)
+
+    assert line.taken().items == ["b0"]
