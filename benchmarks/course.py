@@ -57,10 +57,12 @@ class Extent:
 
     rounds: int
     seconds: float
+    latency_rounds: int
     latency_seconds: float
     complete_rounds: int
     complete_seconds: float
     isolation_rounds: int
+    isolation_seconds: float
     growth: tuple[int, ...]
     growth_seconds: float
     erp_calls: int
@@ -76,10 +78,12 @@ class Extent:
 QUICK = Extent(
     rounds=2,
     seconds=0.5,
+    latency_rounds=3,
     latency_seconds=0.7,
     complete_rounds=1,
     complete_seconds=1.0,
     isolation_rounds=2,
+    isolation_seconds=1.2,
     growth=(2_000, 20_000),
     growth_seconds=0.5,
     erp_calls=200,
@@ -91,10 +95,12 @@ QUICK = Extent(
 FULL = Extent(
     rounds=5,
     seconds=2.0,
-    latency_seconds=4.0,
+    latency_rounds=3,
+    latency_seconds=2.0,
     complete_rounds=4,
     complete_seconds=3.0,
     isolation_rounds=5,
+    isolation_seconds=4.0,
     growth=(10_000, 100_000, 1_000_000),
     growth_seconds=2.0,
     erp_calls=2_000,
@@ -146,7 +152,7 @@ class Course:
         await self._part("accepting", lambda: self._accept(ways))
         await self._part("completing", lambda: self._complete(ground, bodies))
         isolation = await Isolation.open(ground, bodies)
-        count, seconds = self._extent.isolation_rounds, self._extent.latency_seconds
+        count, seconds = self._extent.isolation_rounds, self._extent.isolation_seconds
         await self._part("a flooding tenant", lambda: isolation.beside_a_tenant(count, seconds, self._say))
         await self._part("products", lambda: isolation.beside_products(count, seconds, self._say))
         await self._part("calls to the ERP", lambda: self._calls(ground))
@@ -195,7 +201,8 @@ class Course:
     async def _accept(self, ways: Accepting) -> Found:
         extent = self._extent
         found = await accept.measure(ways, extent.rounds, extent.seconds, self._until(0.45), self._say)
-        found.take(await accept.latency(ways, found.rounds[accept.TABLE], extent.latency_seconds))
+        rounds = found.rounds[accept.TABLE]
+        found.take(await accept.latency(ways, rounds, extent.latency_rounds, extent.latency_seconds))
         await ways.check()
         return found
 

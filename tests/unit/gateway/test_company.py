@@ -84,6 +84,17 @@ async def test_two_that_both_send_much_do_not_yield_to_each_other() -> None:
     assert (door.under_way("a"), door.under_way("b")) == (IN_COMPANY_MAX, IN_COMPANY_MAX)
 
 
+async def test_nobody_yields_to_one_that_has_much_under_way() -> None:
+    door = Door()
+    await door.hand_in("b", 1)
+    await door.hand_in("a", 40)
+    await door.hand_in("b", IN_COMPANY_MAX - 1)
+    await door.end("a", YIELDING_MAX)
+
+    assert door.under_way("b") == IN_COMPANY_MAX
+    assert door.under_way("a") == IN_COMPANY_MAX
+
+
 async def test_everything_handed_in_gets_its_turn_in_order() -> None:
     door = Door()
     await door.hand_in("b")
