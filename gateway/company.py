@@ -8,8 +8,8 @@ the commit they share. So the rest of a backlog waits before its bodies are pars
     while others hand orders in                          `IN_COMPANY_MAX`
     while one of them has little here, and all it sent   `YIELDING_MAX`: who sends little goes first
 
-Lower bounds hold up a light tenant less and cost more: batches are smaller, and cores wait. With eight and one, one
-that sent 200 orders a second left another that flooded a seventh of its rate.
+Lower bounds hold up a light tenant less and cost more: batches are smaller, and cores wait. With 8 and 1 a tenant that
+sent 200 orders a second left another that flooded a seventh of its rate.
 """
 
 import asyncio
