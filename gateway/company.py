@@ -13,9 +13,11 @@ sent 200 orders a second left another that flooded a seventh of its rate.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from types import TracebackType
 from typing import Self
+
+from libs.common.turns import Neighbours
 
 IN_COMPANY_MAX = 16
 YIELDING_MAX = 8
@@ -30,13 +32,11 @@ class Company:
     """Which tenants are about, and what each has under way and waiting."""
 
     def __init__(self) -> None:
-        self._under_way: dict[str, int] = {}
+        self._under_way: Counter[str] = Counter()
         """Of those who have any."""
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         """Of those who have any; all of them have something under way, for whose end they wait."""
-        self._last = ""
-        self._in_company = 0
-        """Further orders of the same tenant that are held back because there were others."""
+        self._neighbours = Neighbours(ALONE_AFTER)
 
     def place(self, tenant: str) -> "Place":
         """For one order; it is given back at the end of the block, if not before."""
@@ -44,9 +44,9 @@ class Company:
 
     async def enter(self, tenant: str) -> None:
         """Takes a place, in the order of asking; `leave` gives it back."""
-        self._note(tenant)
-        if tenant not in self._waiting and self._under_way.get(tenant, 0) < self._bound(tenant):
-            self._under_way[tenant] = self._under_way.get(tenant, 0) + 1
+        self._neighbours.note((tenant,))
+        if tenant not in self._waiting and self._under_way[tenant] < self._bound(tenant):
+            self._under_way[tenant] += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tenant, deque()).append(turn)
@@ -56,7 +56,7 @@ class Company:
                 await turn
         except TimeoutError:
             if turn.cancelled():
-                self._under_way[tenant] = self._under_way.get(tenant, 0) + 1
+                self._under_way[tenant] += 1
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave(tenant)
@@ -70,15 +70,8 @@ class Company:
             for other in tuple(self._waiting):
                 self._admit(other)
 
-    def _note(self, tenant: str) -> None:
-        if tenant != self._last:
-            self._in_company = ALONE_AFTER if self._last else 0
-            self._last = tenant
-        elif self._in_company:
-            self._in_company -= 1
-
     def _bound(self, tenant: str) -> float:
-        if not self._in_company:
+        if not self._neighbours.are_about:
             return float("inf")
         yields = any(
             other != tenant and other not in self._waiting and count <= YIELDING_MAX
@@ -89,10 +82,10 @@ class Company:
     def _admit(self, tenant: str) -> None:
         """Whoever has given up meanwhile is passed over."""
         queue = self._waiting.get(tenant)
-        while queue and self._under_way.get(tenant, 0) < self._bound(tenant):
+        while queue and self._under_way[tenant] < self._bound(tenant):
             turn = queue.popleft()
             if not turn.done():
-                self._under_way[tenant] = self._under_way.get(tenant, 0) + 1
+                self._under_way[tenant] += 1
                 turn.set_result(None)
         if queue is not None and not queue:
             del self._waiting[tenant]

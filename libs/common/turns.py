@@ -52,6 +52,27 @@ class Places:
     """Items that are worth a further batch of a party that has one under way."""
 
 
+class Neighbours:
+    """Whether several parties are about. One is alone when it has come so many times in a row."""
+
+    def __init__(self, alone_after: int) -> None:
+        self._alone_after = alone_after
+        self._last: Sequence[str] = ()
+        self._left = 0
+
+    @property
+    def are_about(self) -> bool:
+        return self._left > 0
+
+    def note(self, parties: Sequence[str]) -> None:
+        """These come now."""
+        if len(parties) > 1 or parties != (self._last or parties):
+            self._left = self._alone_after
+        elif self._left:
+            self._left -= 1
+        self._last = parties
+
+
 class Turns(Generic[T]):
     """What waits, and how much is under way."""
 
@@ -69,9 +90,7 @@ class Turns(Generic[T]):
         """Under way, of those who have any."""
         self._under_way = 0
         self._count = 0
-        self._last: Sequence[str] = ()
-        self._in_company = 0
-        """Further turns that are short because there were others."""
+        self._neighbours = Neighbours(ALONE_AFTER)
         self._is_asked = False
         self._later: asyncio.TimerHandle | None = None
 
@@ -81,7 +100,7 @@ class Turns(Generic[T]):
     @property
     def in_company(self) -> bool:
         """True while several parties are about: what one does then holds up another."""
-        return self._in_company > 0
+        return self._neighbours.are_about
 
     def add(self, party: str, item: T) -> None:
         """`item` waits behind what its party has waiting, and leaves with what is ready at the same moment."""
@@ -134,13 +153,9 @@ class Turns(Generic[T]):
         return None
 
     def _items_of_each(self, parties: Sequence[str]) -> int:
-        if len(parties) > 1 or parties != (self._last or parties):
-            self._in_company = ALONE_AFTER
-        elif self._in_company:
-            self._in_company -= 1
-        self._last = parties
+        self._neighbours.note(parties)
         places = self._places
-        return places.in_company_max // len(parties) if self._in_company else places.items_max
+        return places.in_company_max // len(parties) if self.in_company else places.items_max
 
     def _next_parties(self, further_min: int) -> Sequence[str]:
         if self._under_way >= self._places.batches_max:
