@@ -21,8 +21,6 @@ LINE = "ordermesh.line"
 """ASGI extension of our own connections: a `Line`."""
 PROBLEM_JSON = b"application/problem+json"
 TRACESTATE_CHARACTERS_MAX = 512
-TRACE_ID = slice(3, 35)
-"""In a traceparent."""
 
 
 class Line(Protocol):
@@ -117,7 +115,7 @@ def exchange_of(
     traceparent = accepted_traceparent(stated.decode("latin-1")) if stated else ""
     if not traceparent:
         traceparent = new_traceparent()
-        correlation_id = correlation_id or f"cor_{traceparent[TRACE_ID]}"
+        correlation_id = correlation_id or f"cor_{ids_in(traceparent)[0]}"
         return Exchange(verb, path, query, headers, receive, correlation_id, traceparent)
     correlation_id = correlation_id or ids.new_id("cor")
     tracestate = headers.get(b"tracestate", b"").decode("latin-1")

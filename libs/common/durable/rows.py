@@ -137,6 +137,7 @@ def _together_statement(
     for name, text, count in errands:
         withs.append(f"{name} AS ({text.format(*(f'${first + offset}' for offset in range(count)))})")
         first += count
+    # Of all that is inserted, what the result asks for is inserted first.
     counted = f"count(*) FROM {claimed.name}_rows" if any(table is claimed for table, *_ in parts) else "0"
     found = "".join(
         f" UNION ALL SELECT '{name}', number, name, target FROM {name} WHERE found"  # noqa: S608

@@ -45,7 +45,7 @@ class Session:
         return rows
 
     async def fetch(self, query: str, *arguments: object) -> Rows:
-        return list(await (await self.begun()).fetch(query, *arguments))
+        return await _fetch(query, arguments, await self.begun())
 
     async def fetchrow(self, query: str, *arguments: object) -> asyncpg.Record | None:
         return await (await self.begun()).fetchrow(query, *arguments)
@@ -63,7 +63,7 @@ class Session:
         crash_point("before_commit")
         self.reach = Reach.SENT
         try:
-            return list(await self._driver.fetch(query, *arguments))
+            return await _fetch(query, arguments, self._driver)
         except asyncpg.PostgresError as error:
             # The database lives and says that it has taken the statement back.
             if error.severity_en == "ERROR":
@@ -93,7 +93,8 @@ class Session:
 
 
 async def _fetch(query: str, arguments: tuple[object, ...], driver: asyncpg.Connection) -> Rows:
-    return list(await driver.fetch(query, *arguments))
+    rows: Rows = await driver.fetch(query, *arguments)
+    return rows
 
 
 async def _begin(driver: asyncpg.Connection) -> Transaction:

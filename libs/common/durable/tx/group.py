@@ -18,7 +18,7 @@ from libs.common.ids import NewId
 
 
 class Lost(Exception):
-    """Another transaction was faster: a key, a version or a sequence is taken. The group runs again."""
+    """Another transaction was faster: a version is taken, a delivery has moved. The group runs again."""
 
 
 class LinkTaken(Lost):
@@ -134,7 +134,7 @@ class Group:
                 yield kind.collection, was, now
 
     async def flush(self) -> None:
-        """Writes everything. Raises Lost when a key, version, sequence or link was taken meanwhile."""
+        """Writes everything. Raises Lost when a version or link was taken meanwhile, the driver's error for a key."""
         made, changed = self._records()
         inserts = self._writes.inserts
         self.targets |= {str(row["target"]) for row in inserts.get(tables.DELIVERY, ())}
