@@ -29,7 +29,7 @@ from libs.common.durable.lanes import Lane, LanePolicy
 from libs.common.durable.model import Delivery, Failed, Tried
 from libs.common.durable.seal import Sealer
 from libs.common.durable.settling import Onward, Settling
-from libs.common.durable.store import UNREACHABLE, unreachable
+from libs.common.durable.store import AGAIN, UNREACHABLE, unreachable
 from libs.common.durable.trying import Target, deliver
 from libs.common.durable.tx import Tx
 from libs.common.durable.unit import Unit
@@ -219,7 +219,7 @@ class Relay(Generic[T]):
         return []
 
     async def _hand_back(self, claimed: Sequence[Delivery]) -> None:
-        """What is held and not tried is due at once for whoever claims next."""
+        """What is held and not tried is due at once for whoever claims next; where that fails, once its lease ends."""
         if not claimed:
             return
         for delivery in claimed:
@@ -227,7 +227,7 @@ class Relay(Generic[T]):
         try:
             async with self._unit.store.driver() as driver:
                 await claims.hand_back(driver, claimed, self._clock.now())
-        except UNREACHABLE as error:
+        except AGAIN + UNREACHABLE as error:
             LOG.info("not_handed_back", cause=type(error).__name__, deliveries=len(claimed))
 
     async def _try_and_queue(self, delivery: Delivery) -> None:

@@ -323,6 +323,29 @@ async def test_what_is_claimed_while_stopping_is_handed_back_untried(world: Worl
     assert relay.lanes[STAGE].in_flight == 0
 
 
+async def test_handing_back_amid_another_transaction_ends_no_loop(world: World) -> None:
+    """What cannot be handed back is due when its lease ends."""
+    await world.execute(
+        "CREATE FUNCTION in_the_way() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$"
+    )
+    await world.execute(
+        "CREATE TRIGGER in_the_way BEFORE UPDATE ON delivery FOR EACH ROW"
+        " WHEN (new.attempt < old.attempt) EXECUTE FUNCTION in_the_way()"
+    )
+    await world.write("x", STAGE)
+    relay = world.new_relay({STAGE: Recorder()})
+    claimed = await relay.claim()
+
+    await relay._hand_back(claimed)
+
+    assert relay.lanes[STAGE].in_flight == 0
+    assert (await world.delivery())["lease_id"] is not None
+    world.clock.advance(2 * relay_module.LEASE)
+    assert await relay.run_once() == 1
+    assert await world.states() == ["DELIVERED"]
+
+
 async def test_a_loop_that_is_cancelled_leaves_no_task_and_no_lane_occupied(world: World) -> None:
     await asyncio.gather(*(world.write(str(number), STAGE) for number in range(3)))
     gate = Gate()
