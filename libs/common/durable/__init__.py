@@ -2,6 +2,7 @@
 
     tx/          what one command may read and write
     unit.py      one commit for state, events, deliveries, audit, links and answer; waiting commands share it
+    repetitions.py  commands that were answered before: when a key is looked up
     relay.py     claims due deliveries, hands them to targets, settles them
     settling.py  what becomes of a delivery once it was tried: delivered, retried, in doubt, parked
     ingest.py    reads an outside system's changes, takes them in together with the cursor

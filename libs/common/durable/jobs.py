@@ -15,6 +15,9 @@ PLACES = Places(batches_max=4, of_party_max=2, items_max=64, in_company_max=16, 
 BEHIND = ""
 """The party of commands that nobody waits for, a name that no tenant has: they take turns with the tenants' calls."""
 
+StoredKey = tuple[str, str, str]
+"""Tenant, command, idempotency key."""
+
 T = TypeVar("T", bound=Tx)
 
 
@@ -32,6 +35,10 @@ class Job(Generic[T]):
     @property
     def rule(self) -> str:
         return self.handler.__name__
+
+    @property
+    def key(self) -> StoredKey:
+        return self.context.tenant, self.rule, self.once.key
 
     @property
     def is_wanted(self) -> bool:

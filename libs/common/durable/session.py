@@ -2,7 +2,8 @@
 
 Whatever is read or written begins the transaction, once. A commit whose only statement is its last one is that
 statement alone, which is a transaction by itself: one way to the database and back, where BEGIN and COMMIT would make
-three.
+three. Said first on a connection that the server has closed meanwhile it is in doubt, so it is said first only where a
+key tells afterwards what became of it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -36,6 +37,8 @@ class Session:
         self._transaction: Transaction | None = None
         self.reach = Reach.NOT_SENT
         """How far the commit itself came."""
+        self.has_keys = False
+        """True when a commit in doubt is found again by the keys it writes."""
 
     async def look(self, query: str, *arguments: object) -> Rows:
         """Rows of a read that begins nothing: only for what the commit fails of when it has changed since."""
@@ -58,6 +61,8 @@ class Session:
 
     async def fetch_last(self, query: str, *arguments: object) -> Rows:
         """Rows of the commit's last statement, which is the commit where nothing has begun."""
+        if self._driver is None and self.has_keys:
+            self._driver, _ = await self._say_first(_nothing)
         if self._transaction is not None or self._driver is None:
             return await self.fetch(query, *arguments)
         crash_point("before_commit")
@@ -95,6 +100,10 @@ class Session:
 async def _fetch(query: str, arguments: tuple[object, ...], driver: asyncpg.Connection) -> Rows:
     rows: Rows = await driver.fetch(query, *arguments)
     return rows
+
+
+async def _nothing(driver: asyncpg.Connection) -> None:
+    pass
 
 
 async def _begin(driver: asyncpg.Connection) -> Transaction:

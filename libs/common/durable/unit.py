@@ -2,12 +2,15 @@
 
 `run_once` takes the command as a function, because only a function can be run again: several waiting commands share one
 transaction (what queued while the last commit was in flight, no timer), and when the shared one fails each runs alone.
+
+A command runs before its key is looked up (`repetitions.py`); one that was answered before cannot take its key again.
 """
 
 import asyncio
 import typing
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
+from itertools import count
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -19,8 +22,8 @@ from libs.common.durable import tables
 from libs.common.durable.counts import count_commands, count_transitions
 from libs.common.durable.crash import crash_point
 from libs.common.durable.idempotency import RETENTION, Once
-from libs.common.durable.jobs import BEHIND, PLACES, Answered, Job, Settled
-from libs.common.durable.rows import lookup_statement
+from libs.common.durable.jobs import BEHIND, PLACES, Answered, Job, Settled, StoredKey
+from libs.common.durable.repetitions import Repetitions
 from libs.common.durable.seal import Sealer
 from libs.common.durable.session import Session
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE, Store, unreachable, unstorable
@@ -36,7 +39,6 @@ STRETCH = 2
 millisecond."""
 WAITING_MAX = 4096
 RUNS_MAX = 6
-STORED_ANSWER = "tenant, method, key, fingerprint, answer"
 AWAY_MAX = 2
 """Commands in a row that find the database away, after which the rest of their group does not try."""
 
@@ -75,6 +77,7 @@ class Unit(Generic[T]):
         self._note_replay = note_replay
         self._waiting: Turns[Job[T]] = Turns(PLACES, self._start_group, lambda job: job.is_wanted)
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._repetitions = Repetitions()
 
     async def run_once(
         self,
@@ -134,11 +137,11 @@ class Unit(Generic[T]):
             Settled(errors=[(job, stopped) for job in jobs]).tell()
 
     async def _run_jobs(self, jobs: Sequence[Job[T]]) -> None:
-        """Together first; one by one when the shared transaction fails."""
+        """Together first; one by one when the shared transaction fails, or to find out what became of it."""
         try:
-            settled = await self.commit(lambda group: self._run_group(group, jobs))
+            settled = await self._commit_jobs(jobs)
         except Exception as error:  # noqa: BLE001  (whatever it is, each caller gets it)
-            if len(jobs) == 1:
+            if len(jobs) == 1 and not isinstance(error, OutcomeUnknown):
                 Settled(errors=[(jobs[0], error)]).tell()
             else:
                 await self._run_one_by_one(jobs, error)
@@ -162,28 +165,36 @@ class Unit(Generic[T]):
     async def _run_alone(self, job: Job[T]) -> Exception | None:
         """Runs one command of a group that failed and tells its answer; what the commit failed with."""
         try:
-            settled = await self.commit(lambda group: self._run_group(group, [job]))
+            settled = await self._commit_jobs([job], look_first=True)
         except Exception as error:  # noqa: BLE001  (as above)
             return error
         settled.tell()
         count_commands(settled)
         return None
 
-    async def _run_group(self, group: Group, jobs: Sequence[Job[T]]) -> Settled:
+    async def _commit_jobs(self, jobs: Sequence[Job[T]], *, look_first: bool = False) -> Settled:
+        """Raises what `commit` does."""
+        look_first |= self._repetitions.are_likely()
+        runs = count()
+        return await self.commit(lambda group: self._run_group(group, jobs, look_first or next(runs) > 0))
+
+    async def _run_group(self, group: Group, jobs: Sequence[Job[T]], look_first: bool) -> Settled:
         settled = Settled()
-        stored = await self._stored_answers(group, jobs)
-        started: set[tuple[str, str, str]] = set()
+        stored = await self._repetitions.stored(group.driver, jobs) if look_first else {}
+        group.driver.has_keys = True
+        started: set[StoredKey] = set()
         async for job in in_stretches(jobs, STRETCH if self._waiting.in_company else len(jobs)):
-            key = (job.context.tenant, job.rule, job.once.key)
             if job.once.preview:
                 await self._run_job(group, job, settled)
-            elif key in stored:
-                self._settle_repetition(settled, job, *stored[key])
-            elif key in started:
+            elif job.key in stored:
+                self._repetitions.settle(settled, job, stored[job.key])
+            elif job.key in started:
                 settled.again.append(job)
             else:
-                started.add(key)
+                started.add(job.key)
                 await self._run_job(group, job, settled)
+        if settled.errors and not look_first:
+            await self._repetitions.find(group.driver, settled)
         return settled
 
     async def _run_job(self, group: Group, job: Job[T], settled: Settled) -> None:
@@ -211,23 +222,6 @@ class Unit(Generic[T]):
                 "expiry_time": group.now + RETENTION,
             },
         )
-
-    def _settle_repetition(self, settled: Settled, job: Job[T], fingerprint: bytes, answer: bytes) -> None:
-        if fingerprint == job.once.fingerprint:
-            settled.answers.append((job, Answered(answer, replayed=True)))
-        else:
-            settled.errors.append((job, Refused("IDEMPOTENCY_KEY_REUSED")))
-
-    async def _stored_answers(
-        self, group: Group, jobs: Sequence[Job[T]]
-    ) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
-        rows = await group.driver.look(
-            lookup_statement("idempotency", STORED_ANSWER, ("tenant", "method", "key")),
-            [job.context.tenant for job in jobs],
-            [job.rule for job in jobs],
-            [job.once.key for job in jobs],
-        )
-        return {(r["tenant"], r["method"], r["key"]): (r["fingerprint"], r["answer"]) for r in rows}
 
     def open(self, group: Group, context: CallContext, rule: str) -> T:
         """A transaction view for work that is not a caller's command: settling, taking in."""

@@ -210,12 +210,13 @@ class DatabaseLink:
         if self._server is None:
             self._server = await asyncio.start_unix_server(self._serve, self._folder / self.SOCKET)
 
-    def cut_after(self, messages: int, *, heard: bool = False) -> None:
+    def cut_after(self, messages: int, *, heard: bool = False, for_good: bool = False) -> None:
         """The connection is lost instead of the next message after so many to the server.
 
-        heard: instead of the answer to it.
+        heard: instead of the answer to it. for_good: nobody is let in afterwards, until `mend`.
         """
         self._messages_left, self._heard, self.was_cut = messages, heard, False
+        self._for_good = for_good
 
     def lose_next_commit(self, *, applied: bool, for_good: bool = False) -> None:
         """The connection is lost while the next COMMIT is under way; `applied`: after the server has done it.

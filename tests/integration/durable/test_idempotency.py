@@ -125,6 +125,56 @@ async def test_a_refused_command_binds_no_key(world: World) -> None:
     assert answer == await call("mended")
 
 
+async def test_a_repetition_that_would_be_refused_by_now_gets_the_stored_answer(world: World) -> None:
+    """Commands run before their keys are looked up: what the first run has changed may refuse the second."""
+
+    async def write_once(command: WriteNote, tx: NoteTx) -> Note:
+        if await tx.driver.fetchval("SELECT count(*) FROM notes"):
+            raise Refused("CREDIT_HOLD")
+        return await write_note(command, tx)
+
+    async def call(text: str, key: str) -> StringValue:
+        command = WriteNote(text)
+        return await world.unit.run_once(write_once, command, render_note, a_key(key, command))
+
+    first = await call("one", "k")
+
+    assert await call("one", "k") == first
+    with pytest.raises(Refused) as refused:
+        await call("two", "k")
+    assert refused.value.reason == "IDEMPOTENCY_KEY_REUSED"
+    with pytest.raises(Refused) as refused:
+        await call("two", "k2")
+    assert refused.value.reason == "CREDIT_HOLD"
+
+
+async def test_repetitions_amid_new_commands_of_one_commit_are_told_apart(world: World) -> None:
+    answers = await asyncio.gather(*(write(world.unit, f"n{n}", f"k{n}") for n in range(8)))
+    runs: list[str] = []
+
+    async def count_and_write(command: WriteNote, tx: NoteTx) -> Note:
+        runs.append(command.text)
+        return await write_note(command, tx)
+
+    count_and_write.__name__ = write_note.__name__
+    unit = world.new_unit()
+    commands = [WriteNote(f"n{n}", ("stage:next",)) for n in range(16)]
+
+    async def call(n: int) -> StringValue:
+        return await unit.run_once(count_and_write, commands[n], render_note, a_key(f"k{n}", commands[n]))
+
+    again = await asyncio.gather(*(call(n) for n in range(16)))
+    assert [answer.SerializeToString() for answer in again[:8]] == [
+        answer.SerializeToString() for answer in answers
+    ]
+    assert await world.count("notes") == 16
+
+    # Once there have been repetitions, keys are looked up first for a while.
+    runs.clear()
+    await asyncio.gather(*(call(n) for n in range(16)))
+    assert runs == []
+
+
 async def test_callers_of_one_key_that_is_refused_are_all_refused(world: World) -> None:
     async def refuse(command: WriteNote, tx: NoteTx) -> Note:
         raise Refused("CREDIT_HOLD")
