@@ -17,7 +17,7 @@ import asyncpg
 from benchmarks.course import folder
 from benchmarks.ground import Ground
 from libs.common.clock import SystemClock
-from libs.common.durable.claims import CLAIM, SET_BACK
+from libs.common.durable.leases import CLAIM, SET_BACK
 from libs.common.durable.migrations import core_statements
 from libs.common.durable.retention import FORGET_AUDIT, FORGET_DELIVERIES, FORGET_EVENTS, FORGET_KEYS
 

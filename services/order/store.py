@@ -10,8 +10,8 @@ from sqlalchemy.dialects import postgresql as pg
 
 from libs.common.context import CallContext
 from libs.common.durable.operations.obsolete import close_parked
+from libs.common.durable.probes import lookup_statement
 from libs.common.durable.reads import Reads
-from libs.common.durable.rows import lookup_statement
 from libs.common.durable.store import Store
 from libs.common.durable.tables import record_table
 from libs.common.durable.together import Together

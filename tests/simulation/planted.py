@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from libs.common.durable import claims
+from libs.common.durable import claims, leases
 from libs.common.durable.model import Delivery
 from libs.common.durable.session import Session
 from libs.common.testing.simulation.fate import Weather
@@ -55,14 +55,14 @@ def lease_not_looked_at() -> AbstractContextManager[object]:
 
 def no_head_of_line() -> AbstractContextManager[object]:
     """Whatever is due is delivered, whether or not something of the same record is still open before it."""
-    first = claims.CLAIM.index("AND d.sequence = (")
-    rest = claims.CLAIM.index("ORDER BY d.due_time, d.delivery_id")
-    return swapped(claims, "CLAIM", claims.CLAIM[:first] + claims.CLAIM[rest:])
+    first = leases.CLAIM.index("AND d.sequence = (")
+    rest = leases.CLAIM.index("ORDER BY d.due_time, d.delivery_id")
+    return swapped(leases, "CLAIM", leases.CLAIM[:first] + leases.CLAIM[rest:])
 
 
 def next_step_out_of_line() -> AbstractContextManager[object]:
     """What a commit makes due begins at once, whether or not something of the same record is still open before it."""
-    return swapped(claims, "HOLD", claims.HOLD.replace("SELECT NOT EXISTS (", "SELECT true OR EXISTS ("))
+    return swapped(leases, "HOLD", leases.HOLD.replace("IS NULL AS is_free", "IS NULL OR true AS is_free"))
 
 
 LOSSY = Weather(lose_reply=0.4)

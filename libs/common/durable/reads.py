@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from libs.common.aggregate import Aggregate
 from libs.common.durable.conditions import sql_of
 from libs.common.durable.model import Delivery
-from libs.common.durable.rows import lookup_statement
+from libs.common.durable.probes import lookup_statement
 from libs.common.durable.store import Store
 from libs.common.durable.together import Together
 from libs.common.durable.tx import Kind

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from libs.common.durable.jobs import Answered, Job, Settled, StoredKey
-from libs.common.durable.rows import lookup_statement
+from libs.common.durable.probes import lookup_statement
 from libs.common.durable.session import Session
 from libs.common.durable.tx import Lost
 from libs.common.errors import Refused

@@ -99,7 +99,9 @@ async def test_events_of_one_subject_take_effect_in_order(world: World) -> None:
     words = [b"one", b"two", b"three"]
     await accept(world, *(an_event(f"evt_{word!r}", word, subject="notes/1") for word in words))
 
-    rows = await world.rows("SELECT record->>'text' AS text FROM notes ORDER BY record_id")
+    rows = await world.rows(
+        "SELECT record->>'text' AS text FROM notes JOIN event ON subject = 'notes/' || record_id ORDER BY position"
+    )
     assert [row["text"] for row in rows] == ["one", "two", "three"]
 
 

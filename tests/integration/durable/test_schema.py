@@ -9,11 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.common.durable import tables
-from libs.common.durable.claims import CLAIM, set_back
+from libs.common.durable.claims import set_back
+from libs.common.durable.leases import CLAIM, DELIVERED, FAILED, HOLD
 from libs.common.durable.migrations import migrate
 from libs.common.durable.operations.queries import Operations
+from libs.common.durable.probes import lookup_statement
 from libs.common.durable.readings import DEPTHS, ROWS_MAX
-from libs.common.durable.rows import lookup_statement
+from libs.common.durable.rows import _update_statement
 from libs.common.durable.store import schema_of
 from libs.common.ids import new_id
 from libs.common.listing import parse_page
@@ -196,18 +198,58 @@ async def test_the_exception_queue_is_read_by_its_index(crowded: World) -> None:
     assert "Seq Scan" not in scanned(nodes, "delivery")
 
 
-async def test_a_key_is_looked_up_by_its_index_though_the_table_was_empty_when_that_was_planned(
-    world: World,
-) -> None:
-    lookup = lookup_statement("idempotency", "answer", ("tenant", "method", "key"))
-    await world.execute("SET plan_cache_mode = force_generic_plan")
-    await world.execute(f"PREPARE looked_up AS {lookup}")
+PLANNED_ONCE = {
+    "keys": (lookup_statement("idempotency", "answer", ("tenant", "method", "key")), {"idempotency_pkey"}),
+    "claim": (CLAIM, {"delivery_due", "delivery_pkey", "event_event_id_key"}),
+    "delivered": (DELIVERED.format("$1", "$2"), {"delivery_pkey"}),
+    "failed": (FAILED.format(*(f"${number}" for number in range(1, 11))), {"delivery_pkey"}),
+    "held": (HOLD.format(*(f"${number}" for number in range(1, 10))), set[str]()),
+    "update": (
+        _update_statement(tables.DELIVERY, ("delivery_id", "state", "was_state"), ("delivery_id",)),
+        {"delivery_pkey"},
+    ),
+}
+"""What is said for each commit, and the indexes by which it is to find its rows."""
 
-    plan = await world.rows("EXPLAIN EXECUTE looked_up('{acme}', '{submit_order}', '{k}')")
+
+@pytest.mark.parametrize("said", PLANNED_ONCE)
+async def test_rows_are_found_by_index_though_the_tables_were_empty_when_that_was_planned(
+    world: World, said: str
+) -> None:
+    statement, wanted = PLANNED_ONCE[said]
+
+    await world.execute(f"PREPARE said AS {statement}")
+    await world.execute("SET plan_cache_mode = force_generic_plan")
+    (known,) = await world.rows(
+        "SELECT cardinality(parameter_types) AS parameters FROM pg_prepared_statements WHERE name = 'said'"
+    )
+    plan = await world.rows(f"EXPLAIN EXECUTE said({', '.join(['NULL'] * int(str(known['parameters'])))})")
 
     told = "\n".join(str(row["QUERY PLAN"]) for row in plan)
-    assert "Index Scan using idempotency_pkey" in told
     assert "Seq Scan" not in told
+    assert not {index for index in wanted if f"using {index}" not in told}
+
+
+@pytest.mark.parametrize("said", PLANNED_ONCE)
+async def test_what_is_said_for_each_commit_is_planned_once(world: World, said: str) -> None:
+    """However few rows it is for: a plan of its own would have to seem cheaper than the common one."""
+    statement, _ = PLANNED_ONCE[said]
+    async with world.unit.store.driver() as driver:
+        prepared = await driver.prepare(statement)
+        values = [_nothing_of(kind.name) for kind in prepared.get_parameters()]
+        for _ in range(8):
+            await prepared.fetch(*values)
+        counted = await driver.fetchrow(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1", statement
+        )
+
+    assert counted is not None
+    assert (counted["generic_plans"], counted["custom_plans"]) == (3, 5)
+
+
+def _nothing_of(kind: str) -> object:
+    """A value of the type, an array of none where it is one."""
+    return [] if kind.endswith("[]") else NOW if kind == "timestamptz" else "lea_1"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ fifty times for the database, and everything behind it with it.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from libs.common.durable.rows import lookup_statement
+from libs.common.durable.probes import lookup_statement
 from libs.common.durable.tx.kind import COLUMNS, Kind
 from libs.common.durable.tx.view import Tx
 

@@ -70,8 +70,12 @@ def test_an_update_counts_only_where_what_was_there_still_stands() -> None:
 
     assert statement == (
         "UPDATE delivery r SET state = t.state"
-        " FROM unnest($1::bigint[], $2::text[], $3::text[]) AS t(delivery_id, state, was_state)"
-        " WHERE r.delivery_id = t.delivery_id AND r.state = t.was_state"
+        " FROM (SELECT $1::bigint[] AS delivery_id, $2::text[] AS state, $3::text[] AS was_state OFFSET 0) AS given"
+        " CROSS JOIN LATERAL unnest(given.delivery_id, given.state, given.was_state)"
+        " AS t (delivery_id, state, was_state)"
+        " CROSS JOIN LATERAL (SELECT ctid AS place FROM delivery r WHERE r.delivery_id = t.delivery_id LIMIT 1)"
+        " AS found"
+        " WHERE r.ctid = found.place AND r.state = t.was_state"
     )
 
 
