@@ -58,6 +58,11 @@ Prepare = Callable[[str, Delivery], Awaitable[Outgoing | None]]
 """System and delivery to what that system is to be told."""
 
 
+OUTSIDE = LanePolicy(concurrency_max=8, concurrency_quick=32)
+"""For what asks an outside system."""
+INSIDE = LanePolicy(concurrency_max=16)
+
+
 @dataclass(frozen=True, slots=True)
 class App(Generic[T]):
     """One service, ready to run."""
@@ -148,14 +153,14 @@ class Core(Generic[T]):
 
         name, connector = f"connector:{system}", self.connector(system)
         self._handling[name] = lambda unit: ConnectorHandling(connector, prepare_here, self.store)
-        self._add(name, ConnectorTarget(connector, prepare_here), 8)
+        self._add(name, ConnectorTarget(connector, prepare_here), OUTSIDE)
 
     def to_services(self, names: Sequence[str]) -> None:
         """`service:<name>` for each name."""
         for name in names:
             channel = self.channel(self.topology.service_target(name))
             stub = event_pb2_grpc.EventIntakeServiceStub(channel)
-            self._add(f"service:{name}", ServiceTarget(stub), 16)
+            self._add(f"service:{name}", ServiceTarget(stub))
 
     def to_stages(
         self, stages: Mapping[str, Callable[..., Awaitable[Callable[..., Awaitable[object]]]]]
@@ -163,15 +168,15 @@ class Core(Generic[T]):
         """`stage:<name>` for each of the service's own next steps."""
         for name, prepare in stages.items():
             self._handling[f"stage:{name}"] = partial(StageHandling, prepare=prepare)
-            self._add(f"stage:{name}", StageTarget(prepare), 8)
+            self._add(f"stage:{name}", StageTarget(prepare), OUTSIDE)
 
-    def _add(self, name: str, target: Target, concurrency_max: int) -> None:
-        self._routes[name] = Route(target, LanePolicy(concurrency_max=concurrency_max))
+    def _add(self, name: str, target: Target, policy: LanePolicy = INSIDE) -> None:
+        self._routes[name] = Route(target, policy)
 
     def to_stewards(self, role: str) -> None:
         """`proposal:<system>` for each system of the role, which owns fields that others want to change."""
         for system in self.systems(role):
-            self._add(f"proposal:{system}", ProposalTarget(), 8)
+            self._add(f"proposal:{system}", ProposalTarget())
 
     def source_of(self, system: str) -> str:
         """What a system is as a source of writes: `erp`, `crm`, or `mesh` for all that is no outside system."""
@@ -197,7 +202,7 @@ class Core(Generic[T]):
                         for kind in names
                     )
                 self._handling[f"intake:{system}"] = partial(IntakeHandling, take_in=take_in)
-                self._add(f"intake:{system}", IntakeTarget(take_in), 8)
+                self._add(f"intake:{system}", IntakeTarget(take_in))
 
     # All of it ----------------------------------------------------------------------------------------
 
@@ -206,7 +211,7 @@ class Core(Generic[T]):
     ) -> App[T]:
         """The service, ready to run."""
         if self._redis is not None:
-            self._add(STREAM, StreamTarget(self._redis), 16)
+            self._add(STREAM, StreamTarget(self._redis))
         relay = Relay(
             unit,
             self._routes,

@@ -26,9 +26,12 @@ PAUSE_MIN = timedelta(milliseconds=500)
 """Also when the target names no time, or none worth the name: `Retry-After: 0` is no leave to hammer at it."""
 QUOTA_PAUSE = timedelta(minutes=15)
 QUICK = timedelta(milliseconds=250)
-"""Where a try takes longer, none is held that cannot begin at once."""
+"""Tries that take no longer are quick: many may be under way, and more are held than can begin at once."""
+SLOW = timedelta(seconds=1)
+"""Tries that take longer are not. What is in between changes nothing: with many under way, each waits its turn at a
+target that takes a few at a time."""
 READY_SHARE = 1
-"""Deliveries that wait ready for each that may be tried."""
+"""Deliveries that wait ready for each that may always be tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,9 @@ class LanePolicy:
     """Bounds of one lane."""
 
     concurrency_max: int = 8
+    concurrency_quick: int = 0
+    """Where tries are quick, if that is more: they end together then and share their commits, so each costs less. How
+    many calls a system bears at a time is its connector's matter."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     seconds_max: float = 40.0
     """Longest duration of one try; the lease is longer."""
@@ -82,7 +88,12 @@ class Lane:
     def _limit(self, now: datetime) -> int:
         if self.is_open(now) or (self._paused_until and now < self._paused_until):
             return 0
-        return 1 if self._failures >= OPEN_AFTER_FAILURES else self.policy.concurrency_max
+        return 1 if self._failures >= OPEN_AFTER_FAILURES else self._bound
+
+    @property
+    def _bound(self) -> int:
+        quick = self.policy.concurrency_quick if self._is_quick else 0
+        return max(self.policy.concurrency_max, quick)
 
     def _spare(self) -> int:
         """Places in `ready`. Where tries take long, others may have time before us."""
@@ -140,11 +151,11 @@ class Lane:
         return self._has_more and self.in_flight <= self._busy_from()
 
     def _busy_from(self) -> int:
-        return (self.policy.concurrency_max + self._spare()) * 3 // 4
+        return (self._bound + self._spare()) * 3 // 4
 
     def took(self, span: timedelta) -> None:
         """So long a try has taken."""
-        self._is_quick = span <= QUICK
+        self._is_quick = span <= (SLOW if self._is_quick else QUICK)
 
     def is_open(self, now: datetime) -> bool:
         """True while the breaker leaves the target alone."""

@@ -15,6 +15,7 @@ from libs.common.durable.lanes import (
     QUICK,
     QUOTA_PAUSE,
     RETRY_AFTER_MAX,
+    SLOW,
     SLOW_DOWN,
     UNREACHABLE,
     Lane,
@@ -246,8 +247,32 @@ def test_more_is_held_than_can_begin_only_where_tries_are_quick(span: timedelta,
     assert (lane.room(NOW), lane.free(NOW)) == (room, 4)
 
 
+def test_many_are_tried_at_once_only_where_tries_are_quick() -> None:
+    lane = Lane("connector:erp", LanePolicy(concurrency_max=4, concurrency_quick=16))
+
+    found = []
+    for span in (QUICK + MOMENT, QUICK, SLOW, SLOW + MOMENT, QUICK + MOMENT):
+        lane.took(span)
+        found.append(lane.free(NOW))
+
+    assert found == [4, 16, 16, 4, 4]
+
+
+def test_more_that_wait_than_may_be_tried_by_now_begin_when_there_is_room_again() -> None:
+    lane = Lane("connector:erp", LanePolicy(concurrency_max=4, concurrency_quick=16))
+    lane.took(MOMENT)
+    lane.claimed(16, asked=16)
+    lane.took(SLOW + MOMENT)
+
+    assert (lane.free(NOW), lane.room(NOW), lane.next(NOW)) == (0, 0, None)
+    lane.in_flight = 3
+    assert (lane.free(NOW), lane.room(NOW)) == (1, 1)
+
+
 def test_a_lane_that_probes_holds_one() -> None:
-    lane = an_open_lane()
+    lane = Lane("connector:erp", LanePolicy(concurrency_max=4, concurrency_quick=16))
+    for _ in range(OPEN_AFTER_FAILURES):
+        lane.failed(AWAY, NOW)
     lane.took(MOMENT)
 
     assert lane.room(NOW + OPEN_MIN) == 1
