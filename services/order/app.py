@@ -62,7 +62,7 @@ def build(settings: Settings, surroundings: Surroundings = REAL) -> App[OrderTx]
             ),
             (
                 event_pb2_grpc.add_EventIntakeServiceServicer_to_server,
-                EventIntakeServicer(unit, reactions.take_in_event),
+                EventIntakeServicer(unit, reactions.take_in_event, reactions.subjects_of_event),
             ),
         ],
     )

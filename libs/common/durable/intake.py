@@ -6,7 +6,7 @@ together share a commit; those of one subject follow each other.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
 import grpc.aio
@@ -28,9 +28,16 @@ TakeInEvent = Callable[[event_pb2.Event, T], Awaitable[None]]
 class EventIntakeServicer(event_pb2_grpc.EventIntakeServiceServicer):
     """EventIntakeService of one service."""
 
-    def __init__(self, unit: Unit[T], take_in_event: TakeInEvent[T]) -> None:
+    def __init__(
+        self,
+        unit: Unit[T],
+        take_in_event: TakeInEvent[T],
+        about: Callable[[event_pb2.Event], Collection[str]] = lambda event: (),
+    ) -> None:
+        """about: subjects of the records that taking an event in asks for."""
         self._unit = unit
         self._take_in_event = take_in_event
+        self._about = about
 
     async def AcceptEvents(
         self, request: event_pb2.AcceptEventsRequest, context: Context
@@ -47,7 +54,9 @@ class EventIntakeServicer(event_pb2_grpc.EventIntakeServiceServicer):
     def _begin(self, event: event_pb2.Event) -> "asyncio.Future[Answered]":
         with using(_context_of(event, current_context().actor)):
             once = Once(event.event_id, hashlib.sha256(event.data).digest())
-            return self._unit.enlist(self._take_in_event, event, _nothing_to_tell, once, behind=True)
+            return self._unit.enlist(
+                self._take_in_event, event, _nothing_to_tell, once, behind=True, about=self._about(event)
+            )
 
 
 def _of_distinct_subjects(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Event]]:

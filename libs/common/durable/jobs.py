@@ -1,7 +1,7 @@
 """Commands that wait for a commit, and what each is told. Open this file with `unit.py`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -31,6 +31,8 @@ class Job(Generic[T]):
     once: Once
     context: CallContext
     answered: "asyncio.Future[Answered]"
+    about: Collection[str] = ()
+    """Subjects of records that it is sure to ask for."""
 
     @property
     def rule(self) -> str:

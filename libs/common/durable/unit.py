@@ -8,7 +8,7 @@ A command runs before its key is looked up (`repetitions.py`); one that was answ
 
 import asyncio
 import typing
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import lru_cache, partial
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -28,6 +28,7 @@ from libs.common.durable.seal import Sealer
 from libs.common.durable.session import Session
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE, Store, unreachable, unstorable
 from libs.common.durable.tx import Group, LinkTaken, Tx
+from libs.common.durable.tx.ahead import read_ahead
 from libs.common.errors import NotDone, OutcomeUnknown, Refused
 from libs.common.ids import NewId
 from libs.common.reach import Reach
@@ -110,12 +111,16 @@ class Unit(Generic[T]):
         once: Once,
         *,
         behind: bool = False,
+        about: Collection[str] = (),
     ) -> "asyncio.Future[Answered]":
-        """Like `run_once`, for many at a time: begins at once, answers in bytes. Cancelling withdraws what waits."""
+        """Like `run_once`, for many at a time: begins at once, answers in bytes. Cancelling withdraws what waits.
+
+        about: subjects of records that the command is sure to ask for; those of a group are read together.
+        """
         if len(self._waiting) >= WAITING_MAX:
             raise NotDone("OVERLOADED", "too many commands wait")
         loop = asyncio.get_running_loop()
-        job: Job[T] = Job(handler, command, render, once, current_context(), loop.create_future())
+        job: Job[T] = Job(handler, command, render, once, current_context(), loop.create_future(), about)
         self._waiting.add(BEHIND if behind else job.context.tenant, job)
         return job.answered
 
@@ -182,6 +187,7 @@ class Unit(Generic[T]):
         settled = Settled()
         stored = await self._repetitions.stored(group.driver, jobs) if look_first else {}
         group.driver.has_keys = True
+        await self._read_ahead(group, jobs)
         started: set[StoredKey] = set()
         async for job in in_stretches(jobs, STRETCH if self._waiting.in_company else len(jobs)):
             if job.once.preview:
@@ -196,6 +202,11 @@ class Unit(Generic[T]):
         if settled.errors and not look_first:
             await self._repetitions.find(group.driver, settled)
         return settled
+
+    async def _read_ahead(self, group: Group, jobs: Sequence[Job[T]]) -> None:
+        wanted = {(job.context.tenant, subject) for job in jobs for subject in job.about}
+        if len(wanted) > 1:
+            await read_ahead(self.open(group, jobs[0].context, jobs[0].rule), wanted)
 
     async def _run_job(self, group: Group, job: Job[T], settled: Settled) -> None:
         tx = self._open_tx(group, job.context, job.rule)

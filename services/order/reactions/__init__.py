@@ -7,7 +7,7 @@ answered ahead needs no delivery.
 asking.py  how the ERP is asked
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Protocol
 
@@ -238,6 +238,13 @@ async def take_in_event(event: event_pb2.Event, tx: commands.OrderTx) -> None:
         await commands.take_in_invoice(order_id, invoice, tx)
     else:
         raise Refused("EVENT_UNKNOWN", name)
+
+
+def subjects_of_event(event: event_pb2.Event) -> Collection[str]:
+    """Records that taking it in asks for."""
+    return (
+        [f"orders/{wire.invoiced_order(event.data)}"] if event.type.startswith("ordermesh.invoice.") else ()
+    )
 
 
 async def take_in_change(change: change_pb2.ExternalChange, tx: commands.OrderTx) -> None:

@@ -16,6 +16,7 @@ from services.order.wire.answers import (
 )
 from services.order.wire.events import (
     OWNERSHIP,
+    invoiced_order,
     known_customer,
     known_product,
     order_invoice,
@@ -42,6 +43,7 @@ __all__ = [
     "availability_question",
     "credit_answer",
     "credit_question",
+    "invoiced_order",
     "known_customer",
     "known_product",
     "order_answer",

@@ -119,6 +119,11 @@ def known_product(data: bytes) -> domain.KnownProduct:
     return domain.KnownProduct(product.sku, active, product.unit_code, links)
 
 
+def invoiced_order(data: bytes) -> str:
+    """Order id of an invoice event."""
+    return invoice_events_pb2.InvoiceChanged.FromString(data).invoice.order_id
+
+
 def order_invoice(data: bytes) -> tuple[str, domain.Invoice]:
     """Order id and invoice of an invoice event."""
     invoice = invoice_events_pb2.InvoiceChanged.FromString(data).invoice
