@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks import accept, cast, complete, erp_call, growth, orders, report
+from benchmarks import accept, cast, complete, erp_call, forgetting, growth, orders, report
 from benchmarks.accept import Accepting
 from benchmarks.complete import Completing
 from benchmarks.ground import Ground
@@ -39,13 +39,20 @@ GOALS: Mapping[str, str] = {
     "growth_accept": "≤ 1.15",
     "growth_claim": "≤ 1.15",
     "memory_growth": "",
+    "forgetting_p99": "",
     "erp_call_cpu_vs_httpx": "",
     "catch_up_vs_steady": "",
     "group_commit_vs_orm": "≥ 10",
 }
 """Every ratio there is, and what it should reach."""
 LONG_ONES = frozenset(
-    {"catch_up_vs_steady", "group_commit_vs_orm", "accept_vs_procrastinate", "complete_vs_procrastinate"}
+    {
+        "catch_up_vs_steady",
+        "group_commit_vs_orm",
+        "accept_vs_procrastinate",
+        "complete_vs_procrastinate",
+        "forgetting_p99",
+    }
 )
 FULL_ONLY = "measured by `make bench` without --quick"
 NO_TIME = "no time was left"
@@ -158,6 +165,8 @@ class Course:
         await self._part("calls to the ERP", lambda: self._calls(ground))
         sizes, least = self._extent.growth, self._extent.growth_seconds
         await self._part("growth", lambda: growth.measure(ways, sizes, least, self._say))
+        if self._extent.whole:
+            await self._part("forgetting", lambda: forgetting.measure(ways, self._extent.isolation_seconds))
         self._say(f"done; {len(workers)} workers stood still in between")
 
     async def _start(self, ground: Ground, bodies: Path) -> list[str]:

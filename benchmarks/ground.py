@@ -41,6 +41,7 @@ from libs.cli.stores import POSTGRES, Postgres, redis_spec
 from libs.cli.supervisor import Supervisor
 from libs.common.config import ProcessSettings
 from libs.common.context import CallContext, using
+from libs.common.durable.store import Store
 from libs.common.ids import new_id
 from libs.common.rpc.channel import open_channel
 from libs.common.topology import Route, System, Topology
@@ -273,6 +274,10 @@ class Ground:
         connection = await asyncpg.connect(host=self._socket, user="postgres", database=database)
         self._open.push_async_callback(connection.close)
         return connection
+
+    def store(self, service: str) -> Store:
+        """A pool of connections to a service's schema; to be closed."""
+        return Store(self._database, service, pool_max=2)
 
     async def database(self, name: str) -> Mapping[str, str]:
         """Makes a database; the setting that points a process to it."""
