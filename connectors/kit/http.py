@@ -6,7 +6,7 @@ an answer means is the connector's own table (`connectors/<system>/errors.py`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
@@ -244,7 +244,7 @@ class VendorHttp:
 
     async def _read_bounded(self, response: httpx.Response) -> bytes:
         chunks, size = [], 0
-        async for chunk in response.aiter_bytes():
+        async for chunk in _chunks(response):
             size += len(chunk)
             if size > self._limits.answer_bytes_max:
                 raise httpx.ReadError("the answer is longer than the limit")
@@ -277,3 +277,11 @@ def reach_of(error: Exception) -> Reach:
 def ended(call: Call, reach: Reach, detail: str) -> OrdermeshError:
     """What is known of a call that brought no usable answer."""
     return after(reach, effect=call.effect, detail=detail, not_done="SYSTEM_UNAVAILABLE")
+
+
+def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """httpx's own way of reading costs a tenth of a call, and is needed only where there is something to unpack."""
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return aiter(response.stream)
