@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import TypeVar, cast
 
 import sqlalchemy as sa
@@ -35,6 +36,7 @@ REFERENCE = sa.Table(
 COPIES_MAX = 50_000
 COPIES_TIME = timedelta(seconds=5)
 """How long a copy read once is trusted at the door; the validate stage reads it again."""
+PARSED_MAX = 4096
 
 _CUSTOMER = TypeAdapter(KnownCustomer)
 _PRODUCT = TypeAdapter(KnownProduct)
@@ -189,5 +191,7 @@ class ReferenceReads:
         return {(row["tenant"], row["name"]): _parsed(row["name"], row["record"]) for row in rows}
 
 
+@lru_cache(PARSED_MAX)
 def _parsed(name: str, record: str) -> Known:
+    """The same text says the same; the products of orders are few, and each is in many."""
     return (_CUSTOMER if name.startswith("customer/") else _PRODUCT).validate_json(record)
