@@ -62,7 +62,7 @@ class Session:
     async def fetch_last(self, query: str, *arguments: object) -> Rows:
         """Rows of the commit's last statement, which is the commit where nothing has begun."""
         if self._driver is None and self.has_keys:
-            self._driver, _ = await self._say_first(_nothing)
+            self._driver, _ = await self._say_first(nothing)
         if self._transaction is not None or self._driver is None:
             return await self.fetch(query, *arguments)
         crash_point("before_commit")
@@ -102,8 +102,8 @@ async def _fetch(query: str, arguments: tuple[object, ...], driver: asyncpg.Conn
     return rows
 
 
-async def _nothing(driver: asyncpg.Connection) -> None:
-    pass
+async def nothing(driver: asyncpg.Connection) -> None:
+    """For whoever only wants a connection: one that is not known to be closed."""
 
 
 async def _begin(driver: asyncpg.Connection) -> Transaction:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from libs.common.durable.session import First, Session
+from libs.common.durable.session import First, Session, nothing
 from libs.common.durable.tx import Lost
 from libs.common.errors import NotDone, OrdermeshError, Refused
 from libs.common.reach import Reach, after
@@ -114,7 +114,7 @@ class Store:
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection of the pool, as the driver sees it. One that failed or is unclean is not used again."""
-        async with self._opened(_nothing) as (driver, _):
+        async with self._opened(nothing) as (driver, _):
             yield driver
 
     @asynccontextmanager
@@ -213,10 +213,6 @@ async def _say(first: First[R], driver: asyncpg.Connection) -> R:
     if driver.is_closed():
         raise asyncpg.ConnectionDoesNotExistError("closed while idle")
     return await first(driver)
-
-
-async def _nothing(driver: asyncpg.Connection) -> None:
-    pass
 
 
 @contextmanager
