@@ -79,31 +79,23 @@ ALIKE_OF_COMMAND = frozenset(
 come from one caller, or are the same command."""
 
 
-def _source(
-    table: sa.Table, columns: Sequence[str], ways: Sequence[Way] = (), first: int = 1
-) -> tuple[str, str]:
-    """`FROM unnest(…) AS t(…)` with parameters from `first`, and the select list with casts. No ways: arrays."""
+@cache
+def _insert_statement(
+    table: sa.Table, columns: tuple[str, ...], suffix: str, ways: tuple[Way, ...], first: int = 1
+) -> str:
+    """Parameters from `first`, one for each column, whose values travel as `ways` says."""
     arrays, named, selected = [], [], []
-    for index, name in enumerate(columns):
-        array, cast = _array_type(table.c[name.removeprefix(WAS)])
-        way, parameter = ways[index] if ways else Way.ARRAY, f"${first + index}"
+    for place, (name, way) in enumerate(zip(columns, ways, strict=True), first):
+        array, cast = _array_type(table.c[name])
         if way is Way.SHARED:
-            selected.append(f"{parameter}::{array.removesuffix('[]')}{cast}")
+            selected.append(f"${place}::{array.removesuffix('[]')}{cast}")
             continue
-        joined = f"string_to_array({parameter}::text, E'\\x1f')"
-        arrays.append(joined if way is Way.JOINED else f"{parameter}::{array}")
+        joined = f"string_to_array(${place}::text, E'\\x1f')"
+        arrays.append(joined if way is Way.JOINED else f"${place}::{array}")
         named.append(name)
         selected.append(f"t.{name}{cast}")
     source = f"FROM unnest({', '.join(arrays)}) AS t({', '.join(named)})" if arrays else ""
-    return source, ", ".join(selected)
-
-
-@cache
-def _insert_statement(
-    table: sa.Table, columns: tuple[str, ...], suffix: str, ways: tuple[Way, ...] = (), first: int = 1
-) -> str:
-    source, selected = _source(table, columns, ways, first)
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {selected} {source} {suffix}"
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {', '.join(selected)} {source} {suffix}"
 
 
 Part = tuple[sa.Table, tuple[str, ...], tuple[Way, ...]]

@@ -11,7 +11,8 @@ from libs.common.durable.rows import Way, _insert_statement, _packed, _update_st
 
 
 def test_an_insert_takes_one_array_for_each_column() -> None:
-    statement = _insert_statement(tables.CURSOR, ("tenant", "position", "generation", "caught_up_time"), "")
+    columns = ("tenant", "position", "generation", "caught_up_time")
+    statement = _insert_statement(tables.CURSOR, columns, "", (Way.ARRAY,) * len(columns))
 
     assert statement == (
         "INSERT INTO cursor (tenant, position, generation, caught_up_time)"
@@ -83,7 +84,7 @@ def test_a_column_of_a_type_nobody_thought_of_is_a_bug() -> None:
     table = sa.Table("odd", sa.MetaData(), sa.Column("price", sa.Numeric))
 
     with pytest.raises(AssertionError):
-        _insert_statement(table, ("price",), "")
+        _insert_statement(table, ("price",), "", (Way.ARRAY,))
 
 
 def test_a_script_is_cut_at_semicolons_that_end_a_line() -> None:
