@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 
 import grpc.aio
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from ordermesh.common.v1 import event_pb2, event_pb2_grpc
 
 from libs.common.context import CallContext, current_context, using
@@ -55,8 +55,15 @@ class EventIntakeServicer(event_pb2_grpc.EventIntakeServiceServicer):
         with using(_context_of(event, current_context().actor)):
             once = Once(event.event_id, hashlib.sha256(event.data).digest())
             return self._unit.enlist(
-                self._take_in_event, event, _nothing_to_tell, once, behind=True, about=self._about(event)
+                self._take_in_event, event, _nothing_to_tell, once, behind=True, about=self._subjects(event)
             )
+
+    def _subjects(self, event: event_pb2.Event) -> Collection[str]:
+        """None of an event that cannot be read: taking it in will say so, of this event alone."""
+        try:
+            return self._about(event)
+        except DecodeError:
+            return ()
 
 
 def _of_distinct_subjects(events: Iterable[event_pb2.Event]) -> Iterator[list[event_pb2.Event]]:

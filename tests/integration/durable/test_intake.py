@@ -4,6 +4,7 @@ import asyncio
 from typing import cast
 
 import pytest
+from google.protobuf.message import DecodeError
 from ordermesh.common.v1 import event_pb2
 
 from libs.common.context import using
@@ -112,6 +113,32 @@ async def test_an_event_that_is_refused_keeps_none_of_another_subject_back(world
 
     assert refused.value.reason == "EVENT_UNKNOWN"
     assert await world.rows("SELECT key FROM idempotency") == [{"key": "evt_2"}]
+
+
+async def test_an_event_that_cannot_be_read_keeps_none_of_another_subject_back(world: World) -> None:
+    """Also where events are looked into before they are taken in."""
+
+    def note_of(event: event_pb2.Event) -> list[str]:
+        return [f"notes/{event_pb2.Event.FromString(event.data).event_id}"]
+
+    async def keep_read(event: event_pb2.Event, tx: NoteTx) -> None:
+        event_pb2.Event.FromString(event.data)
+        await write_note(WriteNote(event.subject), tx)
+
+    servicer = EventIntakeServicer(world.unit, keep_read, note_of)
+    sound = event_pb2.Event(event_id="note_1").SerializeToString()
+    events = [
+        an_event("evt_1", sound, subject="notes/1"),
+        an_event("evt_2", b"\xff", subject="notes/2"),
+        an_event("evt_3", sound, subject="notes/3"),
+    ]
+    with pytest.raises(DecodeError):
+        await servicer.AcceptEvents(event_pb2.AcceptEventsRequest(events=events), CALL)
+
+    assert await world.rows("SELECT key FROM idempotency ORDER BY key") == [
+        {"key": "evt_1"},
+        {"key": "evt_3"},
+    ]
 
 
 async def test_a_relay_hands_events_to_another_service_once_in_effect(world: World) -> None:
