@@ -190,14 +190,15 @@ class Unit(Generic[T]):
         await self._read_ahead(group, jobs)
         started: set[StoredKey] = set()
         async for job in in_stretches(jobs, STRETCH if self._waiting.in_company else len(jobs)):
+            key = job.key
             if job.once.preview:
                 await self._run_job(group, job, settled)
-            elif job.key in stored:
-                self._repetitions.settle(settled, job, stored[job.key])
-            elif job.key in started:
+            elif key in stored:
+                self._repetitions.settle(settled, job, stored[key])
+            elif key in started:
                 settled.again.append(job)
             else:
-                started.add(job.key)
+                started.add(key)
                 await self._run_job(group, job, settled)
         if settled.errors and not look_first:
             await self._repetitions.find(group.driver, settled)
