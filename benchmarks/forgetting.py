@@ -7,13 +7,12 @@ import asyncio
 from datetime import timedelta
 
 from benchmarks.accept import PRODUCT, Accepting
+from benchmarks.isolation import RATE
 from benchmarks.sample import Found
 from libs.common.clock import SystemClock
 from libs.common.durable import sweep
 from libs.common.durable.retention import Retention
 
-RATE = 60.0
-"""Orders per second."""
 DAY = timedelta(days=1)
 
 
@@ -32,7 +31,7 @@ async def measure(ways: Accepting, seconds: float) -> Found:
     return Found(
         ratios={"forgetting_p99": beside.p99_ms / alone.p99_ms},
         figures={
-            "Taking old history out, beside 60 orders/s": {
+            f"Taking old history out, beside {RATE:g} orders/s": {
                 "order accept": {
                     "p99 ms alone": alone.p99_ms,
                     "p99 ms beside": beside.p99_ms,
