@@ -27,6 +27,7 @@ from libs.common.durable.tx import Group, Tx
 from libs.common.durable.unit import Unit, is_away
 from libs.common.errors import NotDone, OrdermeshError
 from libs.common.metrics import INGESTED
+from libs.common.telemetry import new_traceparent
 
 LOG = structlog.get_logger(__name__)
 PAGE = 200
@@ -57,15 +58,15 @@ class Feed:
     every: timedelta
     """Longest wait between two readings; a bell shortens it."""
 
-    @property
-    def context(self) -> CallContext:
-        """Of a reading; each change it brings gets a correlation id of its own."""
+    def new_context(self) -> CallContext:
+        """Of a reading or of a change that it brings: each is a trace of its own, for nobody has called."""
         return CallContext(
             tenant=self.tenant,
             system=self.system,
             actor=f"system:{self.system}",
             roles=frozenset({"mesh"}),
             correlation_id=f"ingest-{self.system}-{self.kind.removeprefix('KIND_').lower()}",
+            traceparent=new_traceparent(),
         )
 
 
@@ -112,7 +113,7 @@ class Ingest(Generic[T]):
 
     async def run_once(self, feed: Feed) -> int:
         """Takes one page in; the number of changes read."""
-        with using(feed.context):
+        with using(feed.new_context()):
             page = await self._read(feed)
             if page.changes:
                 crash_point("after_read_changes")
@@ -210,7 +211,7 @@ class Ingest(Generic[T]):
             group.accept(aside)
 
     def _open(self, group: Group, feed: Feed, rule: str) -> T:
-        context = replace(feed.context, correlation_id=self._unit.new_id("cor"))
+        context = replace(feed.new_context(), correlation_id=self._unit.new_id("cor"))
         return self._unit.open(group, context, rule)
 
     async def _note_failure(self, feed: Feed, error: Exception) -> None:

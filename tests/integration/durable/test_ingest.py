@@ -16,6 +16,7 @@ from libs.common.durable.cursors import Raced
 from libs.common.durable.ingest import FAULT_WAIT_MAX, FAULT_WAIT_MIN, PAGE, Feed, Ingest
 from libs.common.durable.unit import Unit
 from libs.common.errors import NotDone, OutcomeUnknown, Refused
+from libs.common.telemetry import accepted_traceparent, ids_in
 from libs.common.testing.faults import DatabaseLink, Fault, MemorySystem
 from libs.common.testing.records import ChangeNote, NoteTx, WriteNote, change_note, write_note
 from tests.integration.durable.world import World, until, until_set
@@ -118,6 +119,16 @@ async def test_records_links_and_cursor_commit_together(inward: Inward) -> None:
     assert await inward.texts() == ["one", "two"]
     assert await inward.position() == "2"
     assert await inward.world.count("link") == 2
+
+
+async def test_each_change_begins_a_trace_which_all_that_follows_from_it_goes_on_with(inward: Inward) -> None:
+    inward.says(a_change("1", "one"), a_change("2", "two"))
+
+    await inward.read()
+
+    told = [str(row["traceparent"]) for row in await inward.world.rows("SELECT traceparent FROM event")]
+    assert len({ids_in(traceparent)[0] for traceparent in told}) == 2
+    assert all(accepted_traceparent(traceparent) for traceparent in told)
 
 
 async def test_the_next_reading_goes_on_where_the_last_one_ended(inward: Inward) -> None:
