@@ -118,6 +118,13 @@ class ConnectorServicer(connector_service_pb2_grpc.ConnectorServiceServicer):
         self._check_tenant()
         return await self._connector.check_order(request)
 
+    def Converse(
+        self,
+        request_iterator: AsyncIterator[connector_service_pb2.ConverseRequest],
+        context: ServicerContext,
+    ) -> AsyncIterator[connector_service_pb2.ConverseResponse]:
+        raise AssertionError("the door holds conversations; each call of one comes in by its own method")
+
     def _check_tenant(self) -> None:
         self._admit(current_context().tenant)
 

@@ -20,6 +20,7 @@ SHOUTED = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b|\bCONFLICT\b")
 PROTECTED_OTHERWISE = {
     "ordermesh.common.v1.EventIntakeService/AcceptEvents": "each event carries its event_id",
     "ordermesh.connector.v1.ConnectorService/ApplyChange": "the change carries its key",
+    "ordermesh.connector.v1.ConnectorService/Converse": "each call carries the key of its own request",
     "ordermesh.order.v1.OrderService/BatchSubmitOrders": "each entry carries the key of its own request",
     "ordermesh.operations.v1.OperationsService/RingBell": "only wakes a loop",
 }

@@ -12,6 +12,7 @@ import asyncpg
 from libs.common.durable import claims, leases
 from libs.common.durable.model import Delivery
 from libs.common.durable.session import Session
+from libs.common.rpc import conversation
 from libs.common.testing.simulation.fate import Weather
 from tests.faults.planted import (
     blind_repeat,
@@ -65,11 +66,17 @@ def next_step_out_of_line() -> AbstractContextManager[object]:
     return swapped(leases, "HOLD", leases.HOLD.replace("IS NULL AS is_free", "IS NULL OR true AS is_free"))
 
 
+def begun_however_late() -> AbstractContextManager[object]:
+    """A call on a stream is begun however long it was on its way, also when its caller has given it up."""
+    return swapped(conversation, "seconds_left", lambda call, began, method: method.timeout_seconds)
+
+
 LOSSY = Weather(lose_reply=0.4)
 LATE = Weather(delay=0.06)
 PLANTED = (
     PlantedBug("blind repeat on time-out", blind_repeat, LOSSY),
     PlantedBug("settled without looking at the lease", lease_not_looked_at, LATE),
+    PlantedBug("begun however late", begun_however_late, LATE),
     PlantedBug("publish after commit", publish_after_commit),
     PlantedBug("no head of line", no_head_of_line),
     PlantedBug("next step out of line", next_step_out_of_line),

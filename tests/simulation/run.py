@@ -6,6 +6,7 @@ Open this file to follow a run from its seed to its verdict.
 import asyncio
 import gc
 import logging
+import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from ordermesh.order.v1 import order_service_pb2_grpc
 
 from connectors.kit.servicer import ConnectorServicer
 from libs.common.durable.tables import OPEN_STATES
+from libs.common.rpc import sharing
 from libs.common.rpc.door import Door
 from libs.common.rpc.lanes import BulkLane
 from libs.common.testing.history import History, check
@@ -81,7 +83,7 @@ def simulate(ground: Ground, seed: int, steps: int = STEPS, weather: Weather | N
     """One run. The same seed, steps and weather give the same trace."""
     began = time.perf_counter()
     ground.empty()
-    with _quietly(), asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+    with _quietly(), _streams(seed), asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         loop = cast(SimulatedLoop, runner.get_loop())
         loop.set_task_factory(task_factory)
         run = _Run(ground, seed, weather)
@@ -105,6 +107,16 @@ def simulate(ground: Ground, seed: int, steps: int = STEPS, weather: Weather | N
         simulated_seconds=simulated,
         took_seconds=time.perf_counter() - began,
     )
+
+
+@contextmanager
+def _streams(seed: int) -> Iterator[None]:
+    """By the seed, all calls that may share a stream do, or only what comes while several are under way."""
+    usual, sharing.ALONE_MAX = sharing.ALONE_MAX, random.Random(seed).choice((0, sharing.ALONE_MAX))
+    try:
+        yield
+    finally:
+        sharing.ALONE_MAX = usual
 
 
 class _Run:

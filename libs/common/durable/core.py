@@ -49,6 +49,7 @@ from libs.common.durable.tx import Group, Tx
 from libs.common.durable.unit import Unit
 from libs.common.ownership import MESH
 from libs.common.rpc.replay import note_replayed
+from libs.common.rpc.sharing import share
 from libs.common.topology import ANY, Topology
 
 T = TypeVar("T", bound=Tx)
@@ -128,9 +129,9 @@ class Core(Generic[T]):
 
     def connector(self, system: str) -> "connector_service_pb2_grpc.ConnectorServiceAsyncStub":
         """Calls to a system's connector."""
-        return connector_service_pb2_grpc.ConnectorServiceStub(
-            self.channel(self.topology.systems[system].address)
-        )
+        channel = self.channel(self.topology.systems[system].address)
+        stub = connector_service_pb2_grpc.ConnectorServiceStub(channel)
+        return share(stub, channel)
 
     def channel(self, target: str) -> grpc.aio.Channel:
         """One channel per address, closed with the app."""

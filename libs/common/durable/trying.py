@@ -15,6 +15,7 @@ from libs.common.durable.lanes import LanePolicy
 from libs.common.durable.model import Delivery, Evidence, Failed, Outcome, context_of
 from libs.common.durable.reads import at_hand
 from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown
+from libs.common.rpc.interceptors.deadline import ending_in
 
 LOG = structlog.get_logger(__name__)
 LEASE_REST = timedelta(seconds=5)
@@ -37,9 +38,10 @@ async def deliver(
     left = delivery.lease_end - LEASE_REST - clock.now()
     if left <= timedelta(0):
         return Failed(NotDone("OVERLOADED", "the lease was over before the try could begin"))
-    with using(context_of(delivery.event, actor)), at_hand(delivery):
+    seconds = min(policy.seconds_max, left.total_seconds())
+    with using(context_of(delivery.event, actor)), at_hand(delivery), ending_in(seconds):
         try:
-            async with asyncio.timeout(min(policy.seconds_max, left.total_seconds())):
+            async with asyncio.timeout(seconds):
                 return await target.deliver(delivery)
         except OrdermeshError as error:
             return Failed(error, Evidence(mapping=error.facts.metadata.get("mapping", "")))

@@ -90,7 +90,7 @@ class Batch(Generic[RequestT]):
         self, sent: batch_pb2.BatchEntry, trace: str, callers: dict[str, Identity]
     ) -> tuple[CallContext, RequestT | Exception]:
         """callers: by what they authorize themselves with; entries of a batch mostly come from one or a few."""
-        context = unidentified(sent.correlation_id, "", trace)
+        context = unidentified(sent.correlation_id, sent.causation_id, trace)
         try:
             authorization = sent.authorization
             if authorization not in callers:

@@ -82,7 +82,7 @@ class MeshChannel(grpc.aio.Channel):
         self, channel: grpc.aio.Channel, signer: MeshSigner, spanning: grpc.aio.Channel | None = None
     ) -> None:
         """spanning: for calls whose trace is recorded; the interceptors on it cost every call half as much again."""
-        self._signer = signer
+        self.signer = signer
         self._channel = channel
         self._spanning = spanning
 
@@ -97,7 +97,7 @@ class MeshChannel(grpc.aio.Channel):
             channel.unary_unary(method, request_serializer, response_deserializer)
             for channel in (self._channel, self._spanning or self._channel)
         )
-        return _Unary(plain, spanning if self._spanning else None, method, self._signer)
+        return _Unary(plain, spanning if self._spanning else None, method, self.signer)
 
     def unary_stream(
         self,
@@ -110,7 +110,7 @@ class MeshChannel(grpc.aio.Channel):
             channel.unary_stream(method, request_serializer, response_deserializer)
             for channel in (self._channel, self._spanning or self._channel)
         )
-        return _Streaming(plain, spanning if self._spanning else None, method, self._signer)
+        return _Streaming(plain, spanning if self._spanning else None, method, self.signer)
 
     def stream_unary(
         self,
@@ -119,7 +119,7 @@ class MeshChannel(grpc.aio.Channel):
         response_deserializer: "Deserialize[ResponseT] | None" = None,
         _registered_method: bool | None = False,
     ) -> grpc.aio.StreamUnaryMultiCallable[RequestT, ResponseT]:
-        raise NotImplementedError("no contract streams requests")
+        raise NotImplementedError("no contract streams requests to one answer")
 
     def stream_stream(
         self,
@@ -128,7 +128,8 @@ class MeshChannel(grpc.aio.Channel):
         response_deserializer: "Deserialize[ResponseT] | None" = None,
         _registered_method: bool | None = False,
     ) -> grpc.aio.StreamStreamMultiCallable[RequestT, ResponseT]:
-        raise NotImplementedError("no contract streams requests")
+        """gRPC's own, with nothing of ours: `sharing.py` knows what goes along with a call on a stream."""
+        return self._channel.stream_stream(method, request_serializer, response_deserializer)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         return self._channel.get_state(try_to_connect)

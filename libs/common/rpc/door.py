@@ -14,16 +14,18 @@ Behaviours are stacked when a service is added, not per call: gRPC's own interce
 of this together. Health and reflection do not come through here.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias, cast
 
 import grpc
 from google.protobuf.message import Message
+from ordermesh.connector.v1.connector_service_pb2 import ConverseRequest
 
 from libs.common.context import current
 from libs.common.identity import Verifier
 from libs.common.rpc.call import Call, ServicerContext, Step, text_metadata
 from libs.common.rpc.contract import BULK, Method, methods
+from libs.common.rpc.conversation import Conversations, Offered
 from libs.common.rpc.interceptors.context import CORRELATION_KEY, context_in
 from libs.common.rpc.interceptors.deadline import keep_deadline, within
 from libs.common.rpc.interceptors.errors import answer_with
@@ -37,6 +39,7 @@ Unary = Callable[[Message, ServicerContext], Awaitable[Message]]
 Streaming = Callable[[Message, ServicerContext], AsyncIterator[Message]]
 RawUnary = Callable[[bytes, ServicerContext], Awaitable[Message]]
 RawStreaming = Callable[[bytes, ServicerContext], AsyncIterator[Message]]
+RawConversing = Callable[[AsyncIterator[bytes], ServicerContext], AsyncIterator[Message]]
 Decode = Callable[[bytes], Message]
 
 
@@ -49,7 +52,8 @@ class Door:
         """before: steps ahead of all others, for example `KnownPeers`."""
         self._server = server
         self._bulk = bulk
-        self._steps: Sequence[Step] = (*before, Admission(verifier), keep_deadline)
+        self._admission = Admission(verifier)
+        self._steps: Sequence[Step] = (*before, self._admission, keep_deadline)
         self._reading = Reading()
         self.services: list[str] = []
         """Full names of the services added."""
@@ -60,16 +64,35 @@ class Door:
     def add_registered_method_handlers(
         self, service_name: str, method_handlers: Mapping[str, Handler]
     ) -> None:
+        offered = dict(self._offered(service_name, method_handlers))
         guarded = {
-            name: self._guarded(f"/{service_name}/{name}", handler)
+            name: self._guarded(f"/{service_name}/{name}", handler, offered)
             for name, handler in method_handlers.items()
         }
         self._server.add_registered_method_handlers(service_name, guarded)
         self.services.append(service_name)
 
-    def _guarded(self, path: str, handler: Handler) -> Handler:
+    def _offered(
+        self, service_name: str, method_handlers: Mapping[str, Handler]
+    ) -> Iterator[tuple[str, Offered]]:
+        """What may be called in a conversation: all that is answered with one message and is not bulk."""
+        for name, handler in method_handlers.items():
+            method = methods()[f"/{service_name}/{name}"]
+            if handler.unary_unary is not None and method.lane != BULK:
+                servicer, decode = cast(Unary, handler.unary_unary), handler.request_deserializer
+                assert decode is not None, method.path
+                yield name, Offered(method, decode, servicer)
+
+    def _guarded(self, path: str, handler: Handler, offered: Mapping[str, Offered]) -> Handler:
         method, decode = methods()[path], handler.request_deserializer
         assert decode is not None, path
+        if handler.stream_stream is not None:
+            conversing = self._conversing(
+                method, decode, Conversations(offered, self._admission, self._reading)
+            )
+            return grpc.stream_stream_rpc_method_handler(
+                conversing, response_serializer=handler.response_serializer
+            )
         if handler.response_streaming:
             stream = self._streaming(method, decode, cast(Streaming, handler.unary_stream))
             return grpc.unary_stream_rpc_method_handler(
@@ -104,12 +127,37 @@ class Door:
             request = self._reading.request(decode, raw)
             if call.cancel_after_seconds is None:
                 return await servicer(request, call.servicer_context)
-            async with within(call):
+            async with within(call.cancel_after_seconds, call.method):
                 return await servicer(request, call.servicer_context)
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
             return await answer_with(error, call)
+
+    def _conversing(self, method: Method, decode: Decode, conversations: Conversations) -> RawConversing:
+        """The caller is admitted once; each message is read and checked as it comes."""
+
+        async def answer(
+            raw: AsyncIterator[bytes], servicer_context: ServicerContext
+        ) -> AsyncIterator[Message]:
+            async def frames() -> AsyncIterator[ConverseRequest]:
+                async for frame in raw:
+                    yield cast(ConverseRequest, self._reading.request(decode, frame))
+
+            call = _opened(method, servicer_context)
+            with call.timing:
+                try:
+                    for step in self._steps:
+                        step(call)
+                    async with within(call.cancel_after_seconds, call.method):
+                        async for message in conversations.hold(frames(), servicer_context):
+                            yield message
+                except grpc.aio.AbortError:
+                    raise
+                except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
+                    await answer_with(error, call)
+
+        return answer
 
     def _streaming(self, method: Method, decode: Decode, servicer: Streaming) -> RawStreaming:
         async def answer(raw: bytes, servicer_context: ServicerContext) -> AsyncIterator[Message]:
@@ -119,7 +167,7 @@ class Door:
                     for step in self._steps:
                         step(call)
                     request = self._reading.request(decode, raw)
-                    async with within(call):
+                    async with within(call.cancel_after_seconds, call.method):
                         async for message in servicer(request, servicer_context):
                             yield message
                 except grpc.aio.AbortError:

@@ -1,14 +1,15 @@
 """Deadlines. No call runs without one, and calls it makes in turn end with it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import cast
 
 from libs.common.errors import NotDone
 from libs.common.reach import Reach, kind_after
 from libs.common.rpc.call import Call
+from libs.common.rpc.contract import Method
 
 ends_at: ContextVar[float] = ContextVar("ends_at")
 """When the running call ends, on the event loop's clock. Not set outside of calls."""
@@ -21,7 +22,22 @@ def keep_deadline(call: Call) -> None:
         call.cancel_after_seconds = remaining = call.method.timeout_seconds
     elif remaining <= 0:
         raise NotDone("DEADLINE_EXCEEDED", "the deadline had passed before the call began")
-    ends_at.set(asyncio.get_running_loop().time() + remaining)
+    end_in(remaining)
+
+
+def end_in(seconds: float) -> None:
+    """The running call ends then, and with it what it calls."""
+    ends_at.set(asyncio.get_running_loop().time() + seconds)
+
+
+@contextmanager
+def ending_in(seconds: float) -> Iterator[None]:
+    """What is called in the block ends by then."""
+    token = ends_at.set(asyncio.get_running_loop().time() + seconds)
+    try:
+        yield
+    finally:
+        ends_at.reset(token)
 
 
 def seconds_for(timeout_seconds: float | None) -> float | None:
@@ -34,17 +50,17 @@ def seconds_for(timeout_seconds: float | None) -> float | None:
 
 
 @asynccontextmanager
-async def within(call: Call) -> AsyncIterator[None]:
-    """Cancels what runs in the block when the method's own deadline has passed; gRPC does so for a caller's.
+async def within(seconds: float | None, method: Method) -> AsyncIterator[None]:
+    """Cancels what runs in the block after so long, where gRPC does not end the call of the method by itself.
 
     Perhaps applied then, unless the method has no effects.
     """
-    limit = asyncio.timeout(call.cancel_after_seconds)
+    limit = asyncio.timeout(seconds)
     try:
         async with limit:
             yield
     except TimeoutError as error:
         if not limit.expired():
             raise
-        kind = kind_after(Reach.SENT, effect=call.method.effect)
+        kind = kind_after(Reach.SENT, effect=method.effect)
         raise kind("DEADLINE_EXCEEDED", "the answer was not ready in time") from error

@@ -16,6 +16,7 @@ from libs.common.rpc.channel import MeshChannel
 from libs.common.rpc.contract import methods
 from libs.common.testing.simulation.network import LOST, Code, Exchange, Network, Request, error_of
 from libs.common.testing.simulation.process import Incarnation
+from libs.common.testing.simulation.talk import Talk
 
 CALL_SECONDS_MAX = 120.0
 
@@ -86,9 +87,17 @@ class _Wire(grpc.aio.Channel):
     unary_stream = unary_unary
 
     def stream_unary(self, *arguments: Any, **options: Any) -> Any:
-        raise NotImplementedError("no contract streams requests")
+        raise NotImplementedError("no contract streams requests to one answer")
 
-    stream_stream = stream_unary
+    def stream_stream(
+        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, _: Any = False
+    ) -> Any:
+        def call(*, timeout: float | None = None, metadata: Any = (), **_: Any) -> Talk:
+            seconds = min(timeout or methods()[method].timeout_seconds, CALL_SECONDS_MAX)
+            sent = Request(self._caller, self._address, method, b"", tuple(metadata or ()), seconds)
+            return Talk(self._network, sent, request_serializer, response_deserializer)
+
+        return call
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         return grpc.ChannelConnectivity.READY

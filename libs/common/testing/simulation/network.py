@@ -57,7 +57,7 @@ class Server:
         self.handlers.update({f"/{service}/{name}": handler for name, handler in handlers.items()})
 
 
-class _Servicing:
+class Servicing:
     """gRPC's servicer context, as far as the door uses it."""
 
     def __init__(self, metadata: Sequence[tuple[str, str]], ends_at: float) -> None:
@@ -172,8 +172,8 @@ class Exchange:
             server.owner.calls.pop(self, None)
         self._loop.call_later(self._fate.latency(), self._reply, messages, servicing)
 
-    async def _run(self, server: Server) -> tuple[list[bytes], _Servicing]:
-        servicing = _Servicing(self._request.metadata, self._ends_at)
+    async def _run(self, server: Server) -> tuple[list[bytes], Servicing]:
+        servicing = Servicing(self._request.metadata, self._ends_at)
         handler = server.handlers[self._path]
         serialize = cast("Callable[[Any], bytes]", handler.response_serializer)
         messages: list[bytes] = []
@@ -188,7 +188,7 @@ class Exchange:
             pass
         return messages, servicing
 
-    def _reply(self, messages: list[bytes], servicing: _Servicing) -> None:
+    def _reply(self, messages: list[bytes], servicing: Servicing) -> None:
         if not self._is_heard() or self._cut_off():
             return
         self._fate.step(f"{self._said} answers {servicing.status[0].name if servicing.status else 'OK'}")

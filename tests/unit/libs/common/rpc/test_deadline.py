@@ -58,10 +58,8 @@ async def test_outside_of_calls_the_wish_counts() -> None:
 
 @pytest.mark.parametrize(("path", "kind"), [(READING, NotDone), (WRITING, OutcomeUnknown)])
 async def test_work_past_the_method_s_deadline_is_cancelled(path: str, kind: type[OrdermeshError]) -> None:
-    call = a_call(path, None)
-    call.cancel_after_seconds = 0.01
     with pytest.raises(kind) as late:
-        async with within(call):
+        async with within(0.01, methods()[path]):
             await asyncio.Event().wait()
     assert late.value.reason == "DEADLINE_EXCEEDED"
 
@@ -72,5 +70,5 @@ async def test_a_timeout_inside_the_work_is_not_taken_for_the_deadline() -> None
 
     work: Awaitable[None] = fails()
     with pytest.raises(TimeoutError):
-        async with within(a_call(WRITING, None)):
+        async with within(None, methods()[WRITING]):
             await work
