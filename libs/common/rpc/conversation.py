@@ -8,6 +8,7 @@ frame is being written leave with the next one. `sharing.py` is the other end.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ from libs.common.rpc.status import CODES, status_of
 
 UNDER_WAY_MAX = 256
 """Calls of one stream at a time; the next frame is not read before there are fewer."""
+FRAME_BYTES_MAX = 1024 * 1024
+"""No further answer is put into a frame that holds so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class _Conversation:
     def __init__(self, answer: Callable[[contract.ConversedCall], Awaitable[batch_pb2.BatchOutcome]]) -> None:
         self._answer_one = answer
         self._under_way: set[asyncio.Task[None]] = set()
-        self._ready: list[contract.ConversedAnswer] = []
+        self._ready: deque[contract.ConversedAnswer] = deque()
         self._changed = asyncio.Event()
         self._fewer = asyncio.Event()
 
@@ -140,12 +143,19 @@ class _Conversation:
         while True:
             self._changed.clear()
             if self._ready:
-                ready, self._ready = self._ready, []
-                yield ready
+                yield self._next_answers()
             elif listening.done() and not self._under_way:
                 return
             else:
                 await self._changed.wait()
+
+    def _next_answers(self) -> list[contract.ConversedAnswer]:
+        """What is ready, as far as it fits into a message: an answer holds what went over the wire."""
+        answers, size = list[contract.ConversedAnswer](), 0
+        while self._ready and size < FRAME_BYTES_MAX:
+            answers.append(self._ready.popleft())
+            size += len(answers[-1].outcome.response)
+        return answers
 
     def break_off(self, listening: "asyncio.Task[None]") -> None:
         """Whoever asked has gone: nothing is left running."""

@@ -38,6 +38,7 @@ class Busy(connector_service_pb2_grpc.ConnectorServiceServicer):
         self.contexts: dict[str, CallContext] = {}
         self.ways: dict[str, ServicerContext] = {}
         self.errors: dict[str, Exception] = {}
+        self.response_body = b""
         self.wanted = 0
         self.all_here, self.released = asyncio.Event(), asyncio.Event()
         self.released.set()
@@ -54,7 +55,8 @@ class Busy(connector_service_pb2_grpc.ConnectorServiceServicer):
         self, request: connector_service_pb2.ApplyChangeRequest, context: ServicerContext
     ) -> connector_service_pb2.ApplyChangeResponse:
         await self._run(request.change.key, context)
-        receipt = change_pb2.Receipt(external_id=request.change.key)
+        exchange = change_pb2.Exchange(response_body=self.response_body)
+        receipt = change_pb2.Receipt(external_id=request.change.key, exchange=exchange)
         return connector_service_pb2.ApplyChangeResponse(receipt=receipt)
 
     async def _run(self, key: str, context: ServicerContext) -> None:

@@ -19,7 +19,7 @@ from libs.common.rpc import conversation, sharing
 from libs.common.rpc.call import ServicerContext
 from libs.common.rpc.channel import MeshChannel, open_plain
 from libs.common.rpc.interceptors.deadline import end_in
-from libs.common.rpc.server import GrpcServer
+from libs.common.rpc.server import MESSAGE_BYTES_MAX, GrpcServer
 from libs.common.rpc.sharing import ALONE_MAX, share
 from libs.common.testing.rpc import OneMachine
 from tests.contract.test_rpc.busy import Busy, Cut, a_read, a_write, strange_server
@@ -294,6 +294,16 @@ async def test_more_calls_than_a_stream_may_have_under_way_wait_and_are_answered
     monkeypatch.setattr(sharing, "FRAME_CALLS_MAX", 1)
 
     answers = await outcomes([busy.FindByKey(a_read(f"k{number}")) for number in range(MANY)])
+
+    assert found(answers) == [f"k{number}" for number in range(MANY)]
+
+
+async def test_answers_too_large_for_one_message_leave_in_several(servicer: Busy, busy: "Stub") -> None:
+    """Together they are twice what a message may hold."""
+    servicer.expect(MANY)
+    servicer.response_body = b"x" * (2 * MESSAGE_BYTES_MAX // MANY)
+
+    answers = await outcomes([busy.ApplyChange(a_write(f"k{number}")) for number in range(MANY)])
 
     assert found(answers) == [f"k{number}" for number in range(MANY)]
 
