@@ -10,6 +10,7 @@ from ordermesh.connector.v1 import connector_service_pb2_grpc
 from connectors.kit.port import Connector
 from connectors.kit.servicer import ConnectorServicer
 from libs.common.context import using
+from libs.common.rpc.sharing import share
 from libs.common.testing.rpc import OneMachine
 from libs.common.testing.suites.connector import Connect
 
@@ -30,7 +31,7 @@ def connecting(folder: Path, tenant: str, build: Callable[[], Connector]) -> Con
         try:
             async with mesh.serving((REGISTER, servicer)) as address, mesh.channel(address) as channel:
                 with using(mesh.context(tenant)):
-                    yield connector_service_pb2_grpc.ConnectorServiceStub(channel)
+                    yield share(connector_service_pb2_grpc.ConnectorServiceStub(channel), channel)
         finally:
             await connector.close()
 

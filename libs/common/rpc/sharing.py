@@ -130,7 +130,7 @@ class SharedCalls(Generic[RequestT, ResponseT]):
     def __init__(
         self,
         shared: Shared,
-        alone: Callable[[RequestT], Awaitable[ResponseT]],
+        alone: Callable[..., Awaitable[ResponseT]],
         name: str,
         response_type: type[ResponseT],
     ) -> None:
@@ -140,7 +140,7 @@ class SharedCalls(Generic[RequestT, ResponseT]):
         self._response_type = response_type
         self._method = methods()[f"{CONVERSE.rpartition('/')[0]}/{name}"]
 
-    async def __call__(self, request: RequestT) -> ResponseT:
+    async def __call__(self, request: RequestT, timeout: float | None = None) -> ResponseT:
         """Raises what the ordinary call raises."""
         shared, context = self._shared, current_context()
         shared.under_way += 1
@@ -148,26 +148,28 @@ class SharedCalls(Generic[RequestT, ResponseT]):
             if shared.under_way > ALONE_MAX and shared.is_offered and not makes_spans(context.traceparent):
                 data = request.SerializeToString()
                 if len(data) <= CALL_BYTES_MAX:
-                    return await self._by_stream(data, context)
-            return await self._alone(request)
+                    return await self._by_stream(data, context, timeout)
+            return await self._alone(request, timeout=timeout)
         except NotOffered:
             shared.is_offered = False
-            return await self._alone(request)
+            return await self._alone(request, timeout=timeout)
         finally:
             shared.under_way -= 1
 
-    async def _by_stream(self, request: bytes, context: CallContext) -> ResponseT:
+    async def _by_stream(self, request: bytes, context: CallContext, wanted: float | None) -> ResponseT:
         with Timing(RPC_CLIENT, self._method.path) as timing:
-            outcome = await self._outcome(request, context)
+            outcome = await self._outcome(request, context, wanted)
             if outcome.WhichOneof("outcome") == "status":
                 status = Status.FromString(outcome.status)
                 timing.code = CODES[status.code].name
                 raise error_of(status, self._method)
         return self._response_type.FromString(outcome.response)
 
-    async def _outcome(self, request: bytes, context: CallContext) -> batch_pb2.BatchOutcome:
+    async def _outcome(
+        self, request: bytes, context: CallContext, wanted: float | None
+    ) -> batch_pb2.BatchOutcome:
         call = contract.ConversedCall(method=self._name, entry=self._shared.entry(request, context))
-        seconds = seconds_of(None, self._method)
+        seconds = seconds_of(wanted, self._method)
         assert seconds is not None, "every method of a contract has a deadline"
         said = self._shared.say(call, self._method, context, seconds)
         try:

@@ -15,6 +15,8 @@ from libs.common.testing.suites.connector.target import ConformanceTarget, Conne
 from libs.common.testing.vendor import Fault, Kind, On
 
 T = TypeVar("T")
+AT_ONCE = 8
+"""Calls; more than a caller makes one by one."""
 MAPPING = re.compile(r"[a-z][a-z0-9_-]*\.[a-z_]+@[1-9][0-9]*")
 SECRETS = re.compile(rb"(?i)bearer |client_secret|access_token|private_key|eyJ[\w-]{8,}\.")
 
@@ -106,6 +108,20 @@ class Writing:
                 assert not [answer for answer in answers if isinstance(answer, Refused)]
                 await apply(stub, change)
                 assert await target.vendor.copies(kind, change.key) == 1
+
+    async def test_changes_under_way_at_the_same_time_are_each_answered_for_itself(
+        self, target: ConformanceTarget, connect: Connect
+    ) -> None:
+        async with connect() as stub:
+            for kind in await written_kinds(stub):
+                changes = [target.change(kind, new_id("key")) for _ in range(AT_ONCE)]
+                changes[-1].key = changes[-2].key
+                await asyncio.gather(*(outcome(apply(stub, change)) for change in changes))
+                receipts = await asyncio.gather(*(apply(stub, change) for change in changes))
+                found = await asyncio.gather(*(find(stub, kind, change.key) for change in changes))
+                assert [each.external_id for each in found if each] == [each.external_id for each in receipts]
+                assert len({each.external_id for each in receipts}) == AT_ONCE - 1
+                assert [await target.vendor.copies(kind, each.key) for each in changes] == [1] * AT_ONCE
 
     @pytest.mark.parametrize("fault", [Fault.LOSE_REPLY, Fault.RESET])
     async def test_a_lost_answer_leaves_a_write_in_doubt_and_the_look_up_settles_it(
