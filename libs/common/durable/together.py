@@ -7,6 +7,7 @@ so a single read waits for nobody. An answer is never older than its question.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -33,6 +34,9 @@ class Together(Generic[K, V]):
         self._waiting: deque[_Question[K, V]] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._start_asked = False
+        # Where what is asked for several runs: the deadline of whoever came first is not the others', nor that of those
+        # who come while it is under way.
+        self._nobodys = copy_context()
 
     async def get(self, keys: Collection[K]) -> Mapping[K, V]:
         """Values of these keys, and perhaps of others. Raises what `ask` raises."""
@@ -47,7 +51,7 @@ class Together(Generic[K, V]):
     def _start(self) -> None:
         self._start_asked = False
         while self._waiting and len(self._in_flight) < IN_FLIGHT:
-            task = asyncio.create_task(self._answer(self._next()))
+            task = asyncio.create_task(self._answer(self._next()), context=self._nobodys.copy())
             self._in_flight.add(task)
             task.add_done_callback(self._answered)
 

@@ -7,6 +7,7 @@ import pytest
 
 from libs.common.durable.together import IN_FLIGHT, KEYS_MAX, Together
 from libs.common.errors import NotDone, Refused
+from libs.common.rpc.interceptors.deadline import ending_in, seconds_for
 
 
 class Shelf:
@@ -101,3 +102,21 @@ async def test_no_statement_asks_for_more_than_its_bound() -> None:
     await asyncio.gather(*map(shelf.length, keys))
 
     assert [len(asked) for asked in shelf.asked] == [KEYS_MAX, 1]
+
+
+async def test_what_is_asked_for_several_has_the_deadline_of_none() -> None:
+    deadlines: list[float | None] = []
+
+    async def ask(keys: Sequence[str]) -> Mapping[str, int]:
+        deadlines.append(seconds_for(None))
+        return {}
+
+    together = Together(ask)
+
+    async def hurried(key: str) -> None:
+        with ending_in(0.5):
+            await together.get([key])
+
+    await asyncio.gather(*map(hurried, "abc"))
+
+    assert deadlines == [None]
