@@ -59,7 +59,7 @@ Prepare = Callable[[str, Delivery], Awaitable[Outgoing | None]]
 """System and delivery to what that system is to be told."""
 
 
-OUTSIDE = LanePolicy(concurrency_max=8, concurrency_quick=32)
+OUTSIDE = LanePolicy(concurrency_max=8, concurrency_quick=64)
 """For what asks an outside system."""
 INSIDE = LanePolicy(concurrency_max=16)
 
