@@ -15,7 +15,8 @@ of this together. Health and reflection do not come through here.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias, cast
+from functools import partial
+from typing import TypeAlias, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -41,6 +42,7 @@ RawUnary = Callable[[bytes, ServicerContext], Awaitable[Message]]
 RawStreaming = Callable[[bytes, ServicerContext], AsyncIterator[Message]]
 RawConversing = Callable[[AsyncIterator[bytes], ServicerContext], AsyncIterator[Message]]
 Decode = Callable[[bytes], Message]
+RawT = TypeVar("RawT")
 
 
 class Door:
@@ -134,48 +136,44 @@ class Door:
         except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
             return await answer_with(error, call)
 
+    def _streaming(self, method: Method, decode: Decode, servicer: Streaming) -> RawStreaming:
+        def begin(raw: bytes, servicer_context: ServicerContext) -> AsyncIterator[Message]:
+            return servicer(self._reading.request(decode, raw), servicer_context)
+
+        return partial(self._answers, method, begin)
+
     def _conversing(self, method: Method, decode: Decode, conversations: Conversations) -> RawConversing:
         """The caller is admitted once; each message is read and checked as it comes."""
 
-        async def answer(
-            raw: AsyncIterator[bytes], servicer_context: ServicerContext
-        ) -> AsyncIterator[Message]:
-            async def frames() -> AsyncIterator[ConverseRequest]:
-                async for frame in raw:
-                    yield cast(ConverseRequest, self._reading.request(decode, frame))
+        async def frames(raw: AsyncIterator[bytes]) -> AsyncIterator[ConverseRequest]:
+            async for frame in raw:
+                yield cast(ConverseRequest, self._reading.request(decode, frame))
 
-            call = _opened(method, servicer_context)
-            with call.timing:
-                try:
-                    for step in self._steps:
-                        step(call)
-                    async with within(call.cancel_after_seconds, call.method):
-                        async for message in conversations.hold(frames(), servicer_context):
-                            yield message
-                except grpc.aio.AbortError:
-                    raise
-                except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
-                    await answer_with(error, call)
+        def begin(raw: AsyncIterator[bytes], servicer_context: ServicerContext) -> AsyncIterator[Message]:
+            return conversations.hold(frames(raw), servicer_context)
 
-        return answer
+        return partial(self._answers, method, begin)
 
-    def _streaming(self, method: Method, decode: Decode, servicer: Streaming) -> RawStreaming:
-        async def answer(raw: bytes, servicer_context: ServicerContext) -> AsyncIterator[Message]:
-            call = _opened(method, servicer_context)
-            with call.timing:
-                try:
-                    for step in self._steps:
-                        step(call)
-                    request = self._reading.request(decode, raw)
-                    async with within(call.cancel_after_seconds, call.method):
-                        async for message in servicer(request, servicer_context):
-                            yield message
-                except grpc.aio.AbortError:
-                    raise
-                except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
-                    await answer_with(error, call)
-
-        return answer
+    async def _answers(
+        self,
+        method: Method,
+        begin: Callable[[RawT, ServicerContext], AsyncIterator[Message]],
+        raw: RawT,
+        servicer_context: ServicerContext,
+    ) -> AsyncIterator[Message]:
+        call = _opened(method, servicer_context)
+        with call.timing:
+            try:
+                for step in self._steps:
+                    step(call)
+                messages = begin(raw, servicer_context)
+                async with within(call.cancel_after_seconds, call.method):
+                    async for message in messages:
+                        yield message
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001  (the outermost frame of a call)
+                await answer_with(error, call)
 
 
 def _opened(method: Method, servicer_context: ServicerContext) -> Call:
