@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ordermesh.connector.v1.connector_service_pb2_grpc import ConnectorServiceAsyncStub as Stub
 
 MANY = 12
+IMPATIENT_SECONDS = 0.5
+"""Enough to be sent on a slow machine by a stream that is open."""
 SEEDS = 12
 
 
@@ -143,20 +145,20 @@ async def test_what_one_call_on_a_stream_is_refused_with_spoils_no_other(
 
 
 async def test_a_call_that_is_not_answered_in_time_ends_alone(servicer: Busy, busy: "Stub") -> None:
-    servicer.expect(MANY, hold=True)
+    servicer.expect(MANY - 2, hold=True)
 
     async def impatient(call: Awaitable[object]) -> object:
-        end_in(0.05)
+        end_in(IMPATIENT_SECONDS)
         return await call
 
     patient = [asyncio.ensure_future(busy.FindByKey(a_read(f"k{number}"))) for number in range(MANY - 2)]
+    await servicer.all_here.wait()
     late = await outcomes(
         [
             asyncio.create_task(impatient(busy.FindByKey(a_read("late read")))),
             asyncio.create_task(impatient(busy.ApplyChange(a_write("late write")))),
         ]
     )
-    servicer.all_here.set()
     servicer.released.set()
 
     assert [(type(error), error.reason) for error in late if isinstance(error, OrdermeshError)] == [
@@ -328,7 +330,7 @@ async def test_a_call_that_was_on_its_way_until_its_caller_gave_it_up_is_not_beg
     servicer.expect(MANY, hold=True)
 
     async def impatient(call: Awaitable[object]) -> object:
-        end_in(0.05)
+        end_in(IMPATIENT_SECONDS)
         return await call
 
     async with Cut(address) as link, connected(mesh, link.address) as stub:
