@@ -81,6 +81,10 @@ class Said:
     """When its caller gives it up, on the loop's clock."""
     is_sent: bool = False
 
+    @property
+    def reach(self) -> Reach:
+        return Reach.SENT if self.is_sent else Reach.NOT_SENT
+
 
 class Shared:
     """Calls to one connector over one channel."""
@@ -176,8 +180,7 @@ class SharedCalls(Generic[RequestT, ResponseT]):
             async with asyncio.timeout(seconds):
                 return await said.answered
         except TimeoutError as error:
-            reach = Reach.SENT if said.is_sent else Reach.NOT_SENT
-            kind = kind_after(reach, effect=self._method.effect)
+            kind = kind_after(said.reach, effect=self._method.effect)
             raise kind("DEADLINE_EXCEEDED", "the call was not answered in time") from error
 
 
@@ -216,7 +219,7 @@ class _Conversation:
             failure = error
         finally:
             self._is_over = True
-            for said in list(self._unanswered.values()):
+            for said in self._unanswered.values():
                 if not said.answered.done():
                     said.answered.set_exception(self._known(said, failure))
 
@@ -266,7 +269,7 @@ class _Conversation:
             if not self._unanswered or self._waiting:
                 self._changed.set()
 
-    def _known(self, said: Said, failure: BaseException | None) -> Exception:
+    def _known(self, said: Said, failure: Exception | None) -> Exception:
         """What is known of a call without an answer. The status of a stream that was not opened tells it; later it says
         nothing of the calls that were under way."""
         if isinstance(failure, grpc.aio.AioRpcError) and not self._admitted:
@@ -275,6 +278,5 @@ class _Conversation:
             refused = error_of_rpc(failure, said.method)
             if not isinstance(refused, OutcomeUnknown):
                 return refused
-        reach = Reach.SENT if said.is_sent else Reach.NOT_SENT
         lost = "the connection ended before the answer"
-        return after(reach, effect=said.method.effect, detail=lost, not_done="UNAVAILABLE")
+        return after(said.reach, effect=said.method.effect, detail=lost, not_done="UNAVAILABLE")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import cast
 
 from libs.common.errors import NotDone
@@ -25,15 +25,15 @@ def keep_deadline(call: Call) -> None:
     end_in(remaining)
 
 
-def end_in(seconds: float) -> None:
+def end_in(seconds: float) -> "Token[float]":
     """The running call ends then, and with it what it calls."""
-    ends_at.set(asyncio.get_running_loop().time() + seconds)
+    return ends_at.set(asyncio.get_running_loop().time() + seconds)
 
 
 @contextmanager
 def ending_in(seconds: float) -> Iterator[None]:
     """What is called in the block ends by then."""
-    token = ends_at.set(asyncio.get_running_loop().time() + seconds)
+    token = end_in(seconds)
     try:
         yield
     finally:
