@@ -20,6 +20,8 @@ Code = grpc.StatusCode
 REFUSED = "failed to connect to all addresses"
 LOST = "Socket closed"
 READS_SHARE = 0.25
+BREAKS_SHARE = 0.7
+BREAK_SECONDS_MAX = 0.01
 NEVER_DOUBLED = ("ApplyChange",)
 """No caller repeats these by itself, and no connection delivers twice. All others are safe to repeat."""
 
@@ -92,27 +94,53 @@ class Request:
     seconds: float
 
 
-class Exchange:
-    """One call, from the caller's first byte to the last it hears."""
+class Connection:
+    """What a call and a stream have in common: two ends, each of which may die or be cut off."""
 
     def __init__(self, network: Network, request: Request) -> None:
         self._network = network
         self._fate = network.fate
         self._request = request
         self._caller = request.caller
-        self._path = request.path
         self._loop = asyncio.get_running_loop()
-        self._ends_at = self._loop.time() + request.seconds
         self._server: Incarnation | None = None
         self._running: asyncio.Task[None] | None = None
+
+    @property
+    def _said(self) -> str:
+        return f"{self._caller.name} → {self._request.address} {self._request.path.rsplit('/', 1)[1]}"
+
+    def _cut_off(self) -> bool:
+        return self._caller.cut_off or (self._server is not None and self._server.cut_off)
+
+    def cut(self) -> None:
+        """The server is cut off: who is there neither hears nor is told."""
+
+    def _hurry(self) -> float:
+        """How long it takes to hear that a connection is broken."""
+        return self._fate.draw.uniform(0.0, BREAK_SECONDS_MAX)
+
+    def _break_off(self) -> None:
+        """The server hears that nobody waits any more."""
+        if self._running is not None:
+            self._loop.call_later(self._hurry(), self._running.cancel)
+
+    def _is_noticed(self) -> bool:
+        """Whether a lost connection breaks. If not, nobody ever hears anything."""
+        return self._fate.draw.random() < BREAKS_SHARE
+
+
+class Exchange(Connection):
+    """One call, from the caller's first byte to the last it hears."""
+
+    def __init__(self, network: Network, request: Request) -> None:
+        super().__init__(network, request)
+        self._path = request.path
+        self._ends_at = self._loop.time() + request.seconds
         self._given_up = False
         self.answer: asyncio.Future[list[bytes]] = self._loop.create_future()
         self.broken_after: int | None = None
         """Of a stream: messages that come before the connection is lost."""
-
-    @property
-    def _said(self) -> str:
-        return f"{self._caller.name} → {self._request.address} {self._path.rsplit('/', 1)[1]}"
 
     def send(self) -> None:
         self._loop.call_later(self._fate.latency(), self._arrive)
@@ -120,18 +148,12 @@ class Exchange:
     def give_up(self) -> None:
         """The caller waits no longer; the server hears of that unless it is cut off."""
         self._given_up = True
-        if self._running is not None and not self._cut_off():
-            self._loop.call_later(self._fate.draw.uniform(0.0, 0.01), self._running.cancel)
+        if not self._cut_off():
+            self._break_off()
 
     def drop(self) -> None:
         """The server is dead."""
         self._fail(Code.UNAVAILABLE, LOST)
-
-    def cut(self) -> None:
-        """The server is cut off: who is there neither hears nor is told."""
-
-    def _cut_off(self) -> bool:
-        return self._caller.cut_off or (self._server is not None and self._server.cut_off)
 
     def _arrive(self) -> None:
         if self._given_up or not self._caller.alive:
@@ -211,8 +233,7 @@ class Exchange:
         return self._caller.alive and not self.answer.done()
 
     def _lose(self) -> None:
-        """The connection breaks, or nobody ever hears anything."""
-        if self._fate.draw.random() < 0.7:
+        if self._is_noticed():
             self._fail(Code.UNAVAILABLE, LOST)
 
     def _fail(self, code: Code, details: str) -> None:
@@ -220,7 +241,7 @@ class Exchange:
             if self._is_heard():
                 self.answer.set_exception(error_of(code, details))
 
-        self._loop.call_later(self._fate.draw.uniform(0.0, 0.01), tell)
+        self._loop.call_later(self._hurry(), tell)
 
 
 def error_of(code: Code, details: str, trailing: Any = ()) -> grpc.aio.AioRpcError:

@@ -14,23 +14,22 @@ from libs.common.testing.simulation.network import (
     LOST,
     REFUSED,
     Code,
+    Connection,
     Network,
     Request,
     Server,
     Servicing,
     error_of,
 )
-from libs.common.testing.simulation.process import Incarnation
 
 Message: TypeAlias = bytes | None
 """None says that there is no more."""
 Told: TypeAlias = bytes | grpc.aio.AioRpcError | None
-BREAK_SECONDS_MAX = 0.01
 UNHEARD_SECONDS = 70.0
 """After which a server ends the calls of a client that answers no pings."""
 
 
-class Talk:
+class Talk(Connection):
     """One stream; gRPC's call object to its caller, and a connection in the eyes of the process that answers."""
 
     def __init__(
@@ -40,24 +39,18 @@ class Talk:
         serialize: Callable[[Any], bytes],
         deserialize: Callable[[bytes], Any],
     ) -> None:
-        self._network = network
-        self._fate = network.fate
-        self._request = request
-        self._caller = request.caller
+        super().__init__(network, request)
         self._serialize, self._deserialize = serialize, deserialize
-        self._loop = asyncio.get_running_loop()
         self._heard: asyncio.Queue[Message] = asyncio.Queue()
         self._told: asyncio.Queue[Told] = asyncio.Queue()
-        self._there = self._back = self._loop.time()
-        """When the last message of each way arrives; none overtakes another."""
-        self._server: Incarnation | None = None
-        self._running: asyncio.Task[None] | None = None
         self._is_over = False
         self._failure: grpc.aio.AioRpcError | None = None
         self._end = _CallersEnd(self)
         self._caller.links[self._end] = None
         self._loop.call_later(request.seconds, self._fail, Code.DEADLINE_EXCEEDED, "Deadline Exceeded")
-        self._there = self._loop.time() + self._fate.latency()
+        self._back = self._loop.time()
+        self._there = self._back + self._fate.latency()
+        """When the last message of each way arrives; none overtakes another."""
         self._loop.call_at(self._there, self._arrive)
 
     # The caller's end ---------------------------------------------------------------------------------
@@ -80,21 +73,14 @@ class Talk:
         """The caller listens no longer; who answers hears of that unless it is cut off."""
         self._caller.links.pop(self._end, None)
         self._is_over = True
-        if self._running is not None and not self._cut_off():
-            self._loop.call_later(self._hurry(), self._running.cancel)
+        if not self._cut_off():
+            self._break_off()
 
     # What the connection does -------------------------------------------------------------------------
 
     def drop(self) -> None:
         """Who answers is dead."""
         self._break()
-
-    def cut(self) -> None:
-        """Who answers is cut off, and neither hears nor is told."""
-
-    @property
-    def _said(self) -> str:
-        return f"{self._caller.name} → {self._request.address} {self._request.path.rsplit('/', 1)[1]}"
 
     def _say(self, message: Message) -> None:
         self._there = max(self._there, self._loop.time() + self._fate.latency())
@@ -165,12 +151,8 @@ class Talk:
         dead = not self._caller.alive or self._server is None or not self._server.alive
         return self._is_over or dead
 
-    def _cut_off(self) -> bool:
-        return self._caller.cut_off or (self._server is not None and self._server.cut_off)
-
     def _lose(self) -> None:
-        """The connection breaks, or nobody ever hears anything."""
-        if self._fate.draw.random() < 0.7:
+        if self._is_noticed():
             self._break()
         else:
             self._fall_silent()
@@ -183,17 +165,13 @@ class Talk:
 
     def _break(self) -> None:
         self._fail(Code.UNAVAILABLE, LOST)
-        if self._running is not None:
-            self._loop.call_later(self._hurry(), self._running.cancel)
+        self._break_off()
 
     def _fail(self, code: Code, details: str) -> None:
         if self._failure is None:
             self._failure = error_of(code, details)
             self._is_over = True
             self._loop.call_later(self._hurry(), self._told.put_nowait, self._failure)
-
-    def _hurry(self) -> float:
-        return self._fate.draw.uniform(0.0, BREAK_SECONDS_MAX)
 
 
 class _CallersEnd:
