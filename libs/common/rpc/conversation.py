@@ -114,7 +114,8 @@ class _Conversation:
 
     def __init__(self, answer: Callable[[contract.ConversedCall], Awaitable[batch_pb2.BatchOutcome]]) -> None:
         self._answer_one = answer
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], None] = {}
+        """In the order in which they began, which is that of breaking them off."""
         self._ready: deque[contract.ConversedAnswer] = deque()
         self._changed = asyncio.Event()
         self._fewer = asyncio.Event()
@@ -123,7 +124,7 @@ class _Conversation:
         async for frame in frames:
             for call in frame.calls:
                 task = asyncio.create_task(self._answer(call))
-                self._under_way.add(task)
+                self._under_way[task] = None
                 task.add_done_callback(self._ended)
             while len(self._under_way) >= UNDER_WAY_MAX:
                 self._fewer.clear()
@@ -134,7 +135,7 @@ class _Conversation:
         self._ready.append(contract.ConversedAnswer(number=call.number, outcome=outcome))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._under_way.discard(task)
+        del self._under_way[task]
         self._changed.set()
         self._fewer.set()
 
