@@ -18,7 +18,7 @@ PATH = "/waiting"
 
 
 def add_route(app: FastAPI, told: JobSettings) -> None:
-    """`POST /waiting?peer=celery&count=200`: so many orders are stored and handed to the peer's queue."""
+    """`POST /waiting?peer=celery&count=200`: so many orders are stored and handed to the peer's queue; their ids."""
     assert told.bench_bodies is not None
     bodies = cycle(told.bench_bodies.read_bytes().splitlines())
     connection = psycopg.connect(told.database, autocommit=True)
@@ -42,12 +42,12 @@ def add_route(app: FastAPI, told: JobSettings) -> None:
         ),
     }
 
-    def wait(peer: str, count: int) -> int:
+    def wait(peer: str, count: int) -> list[str]:
         rows = [(new_id("ord"), peer, "RECEIVED", body) for body in islice(bodies, count)]
         with connection.cursor() as cursor:
             cursor.executemany("INSERT INTO peer_order (id, peer, state, body) VALUES (%s, %s, %s, %s)", rows)
         for row in rows:
             hands[peer](row[0])
-        return len(rows)
+        return [row[0] for row in rows]
 
     app.post(PATH, status_code=202)(wait)
