@@ -6,7 +6,7 @@ an answer means is the connector's own table (`connectors/<system>/errors.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
@@ -152,6 +152,7 @@ class VendorHttp:
             follow_redirects=False,
         )
         self._timeout = self._client.timeout.as_dict()
+        self._usual = {name: (name, value) for name, value in self._client.headers.items()}
         self._address = lru_cache(ADDRESSES_MAX)(lambda path: self._client.build_request("GET", path).url)
 
     def _session(self) -> aiohttp.ClientSession:
@@ -161,7 +162,7 @@ class VendorHttp:
         connections = aiohttp.TCPConnector(
             limit=self._limits.concurrency_max, keepalive_timeout=KEPT_SECONDS, ssl=httpx.create_ssl_context()
         )
-        session = aiohttp.ClientSession(connector=connections)
+        session = aiohttp.ClientSession(connector=connections, cookie_jar=aiohttp.DummyCookieJar())
         session._retry_connection = False
         return session
 
@@ -213,10 +214,11 @@ class VendorHttp:
         try:
             # Past the client's own `send`: its redirects, hooks and log lines are not used and cost as much again.
             response = await self._transport.handle_async_request(request)
-            if "set-cookie" in response.headers:
+            names = {name.lower() for name, _ in response.headers.raw}
+            if b"set-cookie" in names:
                 self._client.cookies.extract_cookies(response)
             try:
-                content = await self._read_bounded(response)
+                content = await self._read_bounded(response, is_packed=b"content-encoding" in names)
                 status = str(response.status_code)
             finally:
                 await response.aclose()
@@ -229,22 +231,30 @@ class VendorHttp:
         return Answer(call, response.status_code, response.headers, content)
 
     def _request(self, call: Call, headers: Mapping[str, str]) -> httpx.Request:
-        """As `build_request` makes it, without joining and reading the same address anew: 16 µs where that takes 55."""
-        sent = self._client.headers.copy()
-        sent.update({**call.headers, **headers})
-        return httpx.Request(
+        """As `build_request` makes it, without joining and reading the same address anew, and without the headers that
+        aiohttp adds by itself: 6 µs where that takes 50."""
+        sent = dict(self._usual)
+        for name, value in (*call.headers.items(), *headers.items()):
+            sent[name.lower()] = name, value
+        request = httpx.Request(
             call.method,
             self._address(call.path),
             params=dict(call.params) or None,
-            headers=sent,
+            headers=list(sent.values()),
             cookies=self._client.cookies,
-            content=call.content or None,
+            stream=httpx.ByteStream(call.content),
             extensions={"timeout": self._timeout},
         )
+        # All that it takes, and it need not be found out from each of them.
+        request.headers.encoding = "ascii"
+        request.read()
+        return request
 
-    async def _read_bounded(self, response: httpx.Response) -> bytes:
+    async def _read_bounded(self, response: httpx.Response, *, is_packed: bool) -> bytes:
+        """httpx's own way of reading costs a tenth of a call, and is needed only where there is something to unpack."""
+        assert isinstance(response.stream, httpx.AsyncByteStream)
         chunks, size = [], 0
-        async for chunk in _chunks(response):
+        async for chunk in response.aiter_bytes() if is_packed else aiter(response.stream):
             size += len(chunk)
             if size > self._limits.answer_bytes_max:
                 raise httpx.ReadError("the answer is longer than the limit")
@@ -277,11 +287,3 @@ def reach_of(error: Exception) -> Reach:
 def ended(call: Call, reach: Reach, detail: str) -> OrdermeshError:
     """What is known of a call that brought no usable answer."""
     return after(reach, effect=call.effect, detail=detail, not_done="SYSTEM_UNAVAILABLE")
-
-
-def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
-    """httpx's own way of reading costs a tenth of a call, and is needed only where there is something to unpack."""
-    if "content-encoding" in response.headers:
-        return response.aiter_bytes()
-    assert isinstance(response.stream, httpx.AsyncByteStream)
-    return aiter(response.stream)

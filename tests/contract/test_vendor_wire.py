@@ -290,3 +290,18 @@ async def test_a_cookie_that_the_vendor_sets_is_sent_with_later_calls() -> None:
         await http.send(READ)
 
         assert [visit.header("cookie") for visit in server.requests] == ["", "place=7"]
+
+
+async def test_a_header_of_a_call_takes_the_place_of_the_usual_one_however_it_is_written() -> None:
+    call = Call("POST", "/query", effect=False, headers={"ACCEPT": "text/csv", "Prefer": "transient"})
+
+    async def answer(visit: Visit) -> None:
+        await visit.answer()
+
+    async with RawServer(answer) as server, client(server.url) as http:
+        await http.send(call)
+        await http.send(READ)
+
+        told = [(visit.header("accept"), visit.header("prefer")) for visit in server.requests]
+        assert told == [("text/csv", "transient"), ("*/*", "")]
+        assert server.requests[0].header("content-length") == "0"
