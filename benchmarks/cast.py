@@ -15,8 +15,6 @@ from benchmarks.ground import CONNECTOR, Ground
 from libs.cli.ports import LOOPBACK
 
 ERP = "erp"
-STUB_OPTIONS = ("--lifespan", "off", "--timeout-keep-alive", "3600")
-"""Nobody's kept connection dies while its owner stands still."""
 FEED_PRODUCTS = 100_000
 PEERS = ("celery", "dramatiq", "dbos", "procrastinate")
 PRODUCT_WORKERS = ("product-ingest", "product-relay")
@@ -36,7 +34,7 @@ class Door:
 
 def add_erp(ground: Ground) -> list[str]:
     """The stub, and what speaks to it for ordermesh."""
-    ground.add(ERP, _uvicorn("benchmarks.erp_stub:app", ground.port(ERP), *STUB_OPTIONS))
+    ground.add(ERP, ["benchmarks.erp_stub"])
     own = {"ORDERMESH_BENCH_ERP": erp_url(ground), "ORDERMESH_FEED_PRODUCTS": str(FEED_PRODUCTS)}
     ground.add(CONNECTOR, ["benchmarks.erp_connector"], own)
     return [ERP, CONNECTOR]
