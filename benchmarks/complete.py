@@ -31,7 +31,7 @@ TABLE = "complete"
 CALLS_PER_ORDER = 4
 IN_FLIGHT, ERP_SECONDS = 16, 0.005
 POLL_SECONDS = 0.02
-WATCHED_MAX = 256
+WATCHED_MAX = 128
 """Orders that a poll looks at by their keys, the oldest of those that are left. Reading all that were ever stored, 50
 times a second, would be up to a quarter of what PostgreSQL does."""
 ORDER_SECONDS_MAX = 60.0

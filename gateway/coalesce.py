@@ -25,7 +25,7 @@ from libs.common.turns import Places, Turn, Turns, in_stretches
 
 SUBMIT = "/ordermesh.order.v1.OrderService/SubmitOrder"
 BATCH = "/ordermesh.order.v1.OrderService/BatchSubmitOrders"
-PLACES = Places(batches_max=4, of_party_max=2, items_max=32, in_company_max=16, further_min=16)
+PLACES = Places(batches_max=6, of_party_max=3, items_max=24, in_company_max=16, further_min=16)
 """Of calls under way. While several tenants hand orders in, each entry costs what comes after it a quarter of a
 millisecond."""
 STRETCH = 2

@@ -10,7 +10,7 @@ from libs.common.durable.idempotency import Once
 from libs.common.durable.tx import Tx
 from libs.common.turns import Places
 
-PLACES = Places(batches_max=4, of_party_max=2, items_max=64, in_company_max=16, further_min=16)
+PLACES = Places(batches_max=6, of_party_max=3, items_max=64, in_company_max=16, further_min=16)
 """Of commits under way."""
 BEHIND = ""
 """The party of commands that nobody waits for, a name that no tenant has: they take turns with the tenants' calls."""
