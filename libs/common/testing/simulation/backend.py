@@ -3,6 +3,8 @@
 Open this file to see how an answer is told from a wait for a lock.
 """
 
+import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,12 +45,14 @@ class Backend:
         self._received = bytearray()
         self._place = self._missing = 0
         self._closing = READY
+        self._is_held = False
         self.pid = 0
         self.state = b"I"
         """Idle, in a Transaction, or in one that has failed (E)."""
         self.greeting = self._say(startup)
 
     def close(self) -> None:
+        self._hold(held=False)
         self._socket.close()
 
     @property
@@ -63,13 +67,19 @@ class Backend:
         return self.wait(waits)
 
     def wait(self, waits: Waits) -> bytes | None:
-        """The answer to what was asked before; None while it still waits for a lock."""
+        """The answer to what was asked before; None while it still waits for a lock.
+
+        Until it is asked again its process is held: of several whose lock is given back at once, each goes on when its
+        turn comes, and not whichever the machine lets run first.
+        """
+        self._hold(held=False)
         for _ in range(int(ANSWER_SECONDS_MAX / LOOK_SECONDS)):
             if self._is_complete():
                 return self._taken()
             if self._receive() or not waits(self):
                 continue
             if not self._receive() and waits(self):
+                self._hold(held=True)
                 return None
         raise AssertionError("the server does not answer")
 
@@ -93,6 +103,12 @@ class Backend:
                 rows.append(_values(body))
             place += 1 + length
         return rows
+
+    def _hold(self, *, held: bool) -> None:
+        """Only what waits is ever held, so nobody waits for a lock of the server's own that it has."""
+        if held != self._is_held:
+            os.kill(self.pid, signal.SIGSTOP if held else signal.SIGCONT)
+            self._is_held = held
 
     def _say(self, data: bytes) -> bytes:
         return self._must(self.ask(data, lambda backend: False))

@@ -35,7 +35,7 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         self._socket = folder / SOCKET
-        self.control = Backend(self._socket, _startup({"user": "postgres", "database": "postgres"}))
+        self.control = Backend(self._socket, greeting({"user": "postgres", "database": "postgres"}))
         self._idle: dict[bytes, list[Backend]] = {}
         self._fate: Fate | None = None
         self._incarnations: dict[str, Incarnation] = {}
@@ -286,7 +286,7 @@ def _gist(query: bytes) -> str:
     return " ".join(words)[:GIST_CHARACTERS].rstrip(" ;")
 
 
-def _startup(parameters: dict[str, str]) -> bytes:
+def greeting(parameters: dict[str, str]) -> bytes:
     body = b"".join(f"{name}\0{value}\0".encode() for name, value in parameters.items()) + b"\0"
     return struct.pack("!ii", len(body) + 8, 196608) + body
 
@@ -295,4 +295,4 @@ def _without_lock_timeout(startup: bytes) -> bytes:
     """The server's own clock must not decide anything."""
     words = startup[8:].rstrip(b"\0").decode().split("\0")
     parameters = dict(zip(words[::2], words[1::2], strict=True))
-    return _startup(parameters | {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"})
+    return greeting(parameters | {"lock_timeout": "0", "idle_in_transaction_session_timeout": "0"})
