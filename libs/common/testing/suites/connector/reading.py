@@ -89,6 +89,20 @@ class Reading:
                 cursor = page[-1].cursor
             assert set(touched) <= set(found)
 
+    async def test_reading_on_after_any_change_loses_nothing_that_came_after_it(
+        self, target: ConformanceTarget, connect: Connect
+    ) -> None:
+        """A reader may stop after any of them."""
+        async with connect() as stub:
+            for kind in await fed_kinds(stub):
+                _, cursor = await read_up(stub, kind)
+                await target.vendor.touch(kind, 4)
+                items, _ = await read_up(stub, kind, cursor)
+                for number, item in enumerate(items, 1):
+                    rest, _ = await read_up(stub, kind, item.cursor)
+                    heard = map(version, [*items[:number], *rest])
+                    assert set(map(version, items[number:])) <= set(heard)
+
     async def test_what_changes_after_the_cursor_comes_with_the_next_read(
         self, target: ConformanceTarget, connect: Connect
     ) -> None:
