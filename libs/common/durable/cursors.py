@@ -5,7 +5,7 @@ finds out before it has changed anything.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ordermesh.connector.v1 import change_pb2
@@ -50,8 +50,10 @@ class Page:
     """What one reading brought."""
 
     changes: Sequence[change_pb2.ExternalChange]
+    positions: Sequence[bytes]
+    """Where to read on after each of them."""
     position: bytes
-    """Where to read on."""
+    """Where to read on after all of it."""
     generation: int
     """Of the cursor it was read from."""
     caught_up: bool
@@ -61,6 +63,29 @@ class Page:
     def told(self) -> Sequence[change_pb2.ExternalChange]:
         """The changes that somebody there has made, and not we."""
         return [change for change in self.changes if not change.echo]
+
+    def parts(self, changes_max: int) -> Sequence["Page"]:
+        """The page as several that follow each other, of at most so many changes; the last ends where it does."""
+        ends = range(changes_max, len(self.changes), changes_max)
+        parts = [
+            replace(
+                self,
+                changes=self.changes[end - changes_max : end],
+                positions=self.positions[end - changes_max : end],
+                position=self.positions[end - 1],
+                generation=self.generation + number,
+                caught_up=False,
+            )
+            for number, end in enumerate(ends)
+        ]
+        begin = len(parts) * changes_max
+        rest = replace(
+            self,
+            changes=self.changes[begin:],
+            positions=self.positions[begin:],
+            generation=self.generation + len(parts),
+        )
+        return [*parts, rest]
 
 
 class Raced(Exception):

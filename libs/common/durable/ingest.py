@@ -1,8 +1,8 @@
 """The loop inward: reads what changed in outside systems and takes it in. Open this file to follow a change in.
 
-    ReadChanges(cursor), no transaction open  →  one commit of records, links and cursor
+    ReadChanges(cursor), no transaction open  →  commits of records, links and cursor, a part of the page each
 
-The cursor moves only together with what it passed, so a process may die anywhere: the page is read again, and a change
+The cursor moves only together with what it passed, so a process may die anywhere: the rest is read again, and a change
 that is known is a change to nothing. A change that cannot be taken in does not stop the feed: it is set aside
 (`aside.py`).
 """
@@ -31,6 +31,9 @@ from libs.common.telemetry import new_traceparent
 
 LOG = structlog.get_logger(__name__)
 PAGE = 200
+"""Changes of one reading."""
+TOGETHER_MAX = 50
+"""Changes of one commit: whoever commits beside it waits until it is on the disk."""
 READ_SECONDS = 60.0
 FAULT_WAIT_MAX = timedelta(seconds=30)
 FAULT_WAIT_MIN = timedelta(milliseconds=500)
@@ -117,19 +120,23 @@ class Ingest(Generic[T]):
             page = await self._read(feed)
             if page.changes:
                 crash_point("after_read_changes")
-            try:
-                await self._unit.commit(lambda group: self._commit_page(group, feed, page))
-            except cursors.Raced:
-                raise
-            except Exception as error:
-                if is_away(error):
-                    raise
-                _say_failed(feed, error, "page_taken_in_one_by_one")
-                await self._commit_one_by_one(feed, page)
-            if page.changes:
-                crash_point("after_take_in")
-                INGESTED.at(feed.system, feed.kind.removeprefix("KIND_").lower()).inc(len(page.changes))
+            for part in page.parts(TOGETHER_MAX):
+                await self._take_part_in(feed, part)
             return len(page.changes)
+
+    async def _take_part_in(self, feed: Feed, part: Page) -> None:
+        try:
+            await self._unit.commit(lambda group: self._commit_part(group, feed, part))
+        except cursors.Raced:
+            raise
+        except Exception as error:
+            if is_away(error):
+                raise
+            _say_failed(feed, error, "page_taken_in_one_by_one")
+            await self._commit_one_by_one(feed, part)
+        if part.changes:
+            crash_point("after_take_in")
+            INGESTED.at(feed.system, feed.kind.removeprefix("KIND_").lower()).inc(len(part.changes))
 
     async def _read(self, feed: Feed) -> Page:
         """At most `PAGE` changes. NotDone SYSTEM_UNAVAILABLE when they do not come in time."""
@@ -138,38 +145,40 @@ class Ingest(Generic[T]):
             kind=change_pb2.Kind.Value(feed.kind), cursor=position, limit=PAGE
         )
         changes: list[change_pb2.ExternalChange] = []
+        positions: list[bytes] = []
         try:
             async with asyncio.timeout(READ_SECONDS):
                 async for item in feed.changes.ReadChanges(request):
                     position = item.cursor
                     if item.HasField("change"):
                         changes.append(item.change)
+                        positions.append(item.cursor)
                     if len(changes) >= PAGE:
                         break
         except TimeoutError as error:
             raise NotDone("SYSTEM_UNAVAILABLE", "reading what changed took too long") from error
-        return Page(changes, position, generation, caught_up=len(changes) < PAGE)
+        return Page(changes, positions, position, generation, caught_up=len(changes) < PAGE)
 
-    async def _commit_page(self, group: Group, feed: Feed, page: Page) -> None:
-        await cursors.move(group, feed, page)
+    async def _commit_part(self, group: Group, feed: Feed, part: Page) -> None:
+        await cursors.move(group, feed, part)
         taken: list[change_pb2.ExternalChange] = []
         failed: list[change_pb2.ExternalChange] = []
-        for change in page.told:
+        for change in part.told:
             (taken if await self._take_one(group, feed, change) else failed).append(change)
         await self._set_aside(group, feed, taken, failed)
 
-    async def _commit_one_by_one(self, feed: Feed, page: Page) -> None:
+    async def _commit_one_by_one(self, feed: Feed, part: Page) -> None:
         """What one change wants stored spoils the commit of all: it alone is set aside.
 
-        The cursor moves last; should the process die before, the page is read again and the changes are known.
+        The cursor moves last; should the process die before, the part is read again and the changes are known.
         """
-        for change in page.told:
-            await self._commit_alone(feed, page, change)
-        await self._unit.commit(lambda group: cursors.move(group, feed, page))
+        for change in part.told:
+            await self._commit_alone(feed, part, change)
+        await self._unit.commit(lambda group: cursors.move(group, feed, part))
 
-    async def _commit_alone(self, feed: Feed, page: Page, change: change_pb2.ExternalChange) -> None:
+    async def _commit_alone(self, feed: Feed, part: Page, change: change_pb2.ExternalChange) -> None:
         async def take_in(group: Group) -> None:
-            await cursors.hold(group, feed, page)
+            await cursors.hold(group, feed, part)
             taken = await self._take_one(group, feed, change)
             await self._set_aside(group, feed, *(([change], []) if taken else ([], [change])))
 

@@ -184,6 +184,45 @@ async def read_and_mend(inward: Inward, ingest: Ingest[NoteTx], link: DatabaseLi
     await link.mend()
 
 
+async def test_a_large_page_is_taken_in_by_parts_each_of_which_moves_the_cursor_with_its_records(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libs.common.durable.ingest.TOGETHER_MAX", 2)
+    stops: set[str] = set()
+
+    def five(at: int) -> list[change_pb2.ExternalChange]:
+        return [a_change(f"{at}-{number}", f"n{number}") for number in range(5)]
+
+    async for at, inward, ingest, link in cut_after_each_message(world, five):
+        before = await world.count("notes")
+        await read_and_mend(inward, ingest, link)
+        position = await inward.position()
+        stops.add(position)
+        assert await world.count("notes") - before == int(position or 0), f"cut after {at} messages"
+
+        await ingest.run_once(inward.feed)
+        assert await world.count("notes") == before + 5
+        assert await inward.position() == "5"
+    assert stops == {"", "2", "4", "5"}
+
+
+async def test_readers_that_meet_in_the_middle_of_a_page_lose_nothing_and_double_nothing(
+    inward: Inward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("libs.common.durable.ingest.TOGETHER_MAX", 3)
+    inward.says(*(a_change(str(number), f"n{number}") for number in range(20)))
+    others = [inward.new_ingest(inward.world.new_unit()) for _ in range(2)]
+
+    outcomes = await asyncio.gather(
+        *(ingest.run_once(inward.feed) for ingest in (inward.ingest, *others) * 3), return_exceptions=True
+    )
+    await inward.read()
+
+    assert all(isinstance(outcome, int | Raced) for outcome in outcomes)
+    assert len(await inward.texts()) == await inward.world.count("event") == 20
+    assert await inward.position() == "20"
+
+
 async def test_a_page_read_twice_takes_effect_once(inward: Inward) -> None:
     inward.says(a_change("1", "one"), a_change("2", "two"), a_change("3", "bad"))
     inward.take_in.failing["bad"] = Refused("CREDIT_HOLD")
