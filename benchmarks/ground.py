@@ -55,8 +55,8 @@ PROBE_SECONDS = 0.05
 EVENTS_AT_A_TIME = 50
 TENANTS = ("acme", "globex")
 FREEZE_TRIES, FREEZE_AGAIN_SECONDS = 100, 0.05
-"""After ten tries in vain there is twice as much time between two, then three times as much: what gives way to everybody
-ends nothing in a twentieth of a second of a busy machine."""
+"""Between two tries there is more time after each ten in vain: what gives way to everybody ends nothing in a twentieth
+of a second of a busy machine."""
 REST_PROBES, REST_SECONDS = 3, 0.01
 IN_TRANSACTION = (
     "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
