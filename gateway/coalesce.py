@@ -1,11 +1,11 @@
 """Requests that wait together travel together. Open this file to see how an order gets into a batch.
 
 A call costs its two ends about a millisecond and a half, whatever it carries. So a tenant has one call under way, and
-further ones only where they are worth it; what comes meanwhile waits and leaves as one batch. Nothing waits for a timer:
-at low load every request leaves at once and alone, by the ordinary call. Tenants take turns (`libs/common/turns.py`),
-and one alone never has all the calls, so that nobody waits behind the backlog of another. Each entry keeps its own
-token, correlation id, trace, answer and refusal; a batch that fails as a whole fails each of its entries with what is
-known.
+further ones only where they are worth it; what comes meanwhile waits and leaves as one batch. Nothing waits for a
+timer: at low load every request leaves at once and alone, by the ordinary call. Tenants take turns
+(`libs/common/turns.py`), and one alone never has all the calls, so that nobody waits behind the backlog of another.
+Each entry keeps its own token, correlation id, trace, answer and refusal; a batch that fails as a whole fails each of
+its entries with what is known.
 """
 
 import asyncio
