@@ -152,6 +152,7 @@ class VendorHttp:
             follow_redirects=False,
         )
         self._timeout = self._client.timeout.as_dict()
+        # By names in lower case, as a call's own header takes the place of the usual one however it is written.
         self._usual = {name: (name, value) for name, value in self._client.headers.items()}
         self._address = lru_cache(ADDRESSES_MAX)(lambda path: self._client.build_request("GET", path).url)
 

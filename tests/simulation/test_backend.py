@@ -5,16 +5,11 @@ from itertools import permutations
 
 import pytest
 
-from libs.common.testing.simulation.backend import Backend
+from libs.common.testing.simulation.backend import Backend, simple_query
 from libs.common.testing.simulation.database import SOCKET, greeting
 from tests.simulation.ground import Ground
 
 NAMES = ("first", "second", "third")
-
-
-def said(statement: str) -> bytes:
-    body = statement.encode() + b"\0"
-    return b"Q" + (len(body) + 4).to_bytes(4, "big") + body
 
 
 @pytest.mark.parametrize("turns", list(permutations(NAMES)), ids=" ".join)
@@ -26,16 +21,14 @@ def test_of_several_that_wait_for_a_key_the_one_whose_turn_comes_first_has_it(
         return places.enter_context(closing(Backend(ground.postgres.folder / SOCKET, words)))
 
     with ExitStack() as places:
-        ground.database.control.query(
-            "CREATE TABLE IF NOT EXISTS simulation.taken (key int PRIMARY KEY, by text)"
-        )
+        ground.database.control.query("CREATE TABLE simulation.taken (key int PRIMARY KEY, by text)")
         places.callback(lambda: ground.database.control.query("DROP TABLE simulation.taken"))
         holder, waiting = opened(), {name: opened() for name in NAMES}
         holder.query("BEGIN")
         holder.query("INSERT INTO simulation.taken VALUES (1, 'holder')")
         for name, backend in waiting.items():
             taking = f"INSERT INTO simulation.taken VALUES (1, '{name}') ON CONFLICT DO NOTHING"
-            assert backend.ask(said(taking), ground.database.waits) is None
+            assert backend.ask(simple_query(taking), ground.database.waits) is None
 
         holder.query("ROLLBACK")
 

@@ -66,26 +66,20 @@ class Page:
 
     def parts(self, changes_max: int) -> Sequence["Page"]:
         """The page as several that follow each other, of at most so many changes; the last ends where it does."""
-        ends = range(changes_max, len(self.changes), changes_max)
-        parts = [
-            replace(
+        parts: list[Page] = []
+        for number, begin in enumerate(range(0, len(self.changes) or 1, changes_max)):
+            end = begin + changes_max
+            is_last = end >= len(self.changes)
+            part = replace(
                 self,
-                changes=self.changes[end - changes_max : end],
-                positions=self.positions[end - changes_max : end],
-                position=self.positions[end - 1],
+                changes=self.changes[begin:end],
+                positions=self.positions[begin:end],
+                position=self.position if is_last else self.positions[end - 1],
                 generation=self.generation + number,
-                caught_up=False,
+                caught_up=self.caught_up and is_last,
             )
-            for number, end in enumerate(ends)
-        ]
-        begin = len(parts) * changes_max
-        rest = replace(
-            self,
-            changes=self.changes[begin:],
-            positions=self.positions[begin:],
-            generation=self.generation + len(parts),
-        )
-        return [*parts, rest]
+            parts.append(part)
+        return parts
 
 
 class Raced(Exception):

@@ -35,6 +35,12 @@ def expected_end(data: bytes) -> tuple[int, bytes]:
     return (syncs, READY) if syncs else (1, DESCRIBED)
 
 
+def simple_query(statement: str) -> bytes:
+    """The message that asks for it."""
+    body = statement.encode() + b"\0"
+    return b"Q" + (len(body) + 4).to_bytes(4, "big") + body
+
+
 class Backend:
     """One connection. startup: the client's first message."""
 
@@ -89,8 +95,7 @@ class Backend:
 
     def ask_simply(self, statement: str) -> bytes:
         """The raw answer to a statement that waits for nobody."""
-        body = statement.encode() + b"\0"
-        return self._say(b"Q" + (len(body) + 4).to_bytes(4, "big") + body)
+        return self._say(simple_query(statement))
 
     def query(self, statement: str) -> list[list[str]]:
         """Rows as text. AssertionError with the server's words when it refuses."""
