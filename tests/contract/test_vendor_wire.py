@@ -295,10 +295,7 @@ async def test_a_cookie_that_the_vendor_sets_is_sent_with_later_calls() -> None:
 async def test_a_header_of_a_call_takes_the_place_of_the_usual_one_however_it_is_written() -> None:
     call = Call("POST", "/query", effect=False, headers={"ACCEPT": "text/csv", "Prefer": "transient"})
 
-    async def answer(visit: Visit) -> None:
-        await visit.answer()
-
-    async with RawServer(answer) as server, client(server.url) as http:
+    async with RawServer(Visit.answer) as server, client(server.url) as http:
         await http.send(call)
         await http.send(READ)
 
