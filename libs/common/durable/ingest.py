@@ -8,7 +8,7 @@ that is known is a change to nothing. A change that cannot be taken in does not 
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
@@ -125,14 +125,9 @@ class Ingest(Generic[T]):
             return len(page.changes)
 
     async def _take_part_in(self, feed: Feed, part: Page) -> None:
-        try:
-            await self._unit.commit(lambda group: self._commit_part(group, feed, part))
-        except cursors.Raced:
-            raise
-        except Exception as error:
-            if is_away(error):
-                raise
-            _say_failed(feed, error, "page_taken_in_one_by_one")
+        if not await self._commit(
+            feed, lambda group: self._commit_part(group, feed, part), otherwise="page_taken_in_one_by_one"
+        ):
             await self._commit_one_by_one(feed, part)
         if part.changes:
             crash_point("after_take_in")
@@ -182,15 +177,24 @@ class Ingest(Generic[T]):
             taken = await self._take_one(group, feed, change)
             await self._set_aside(group, feed, *(([change], []) if taken else ([], [change])))
 
+        if not await self._commit(feed, take_in, otherwise="change_set_aside"):
+            await self._unit.commit(lambda group: self._set_aside(group, feed, [], [change]))
+
+    async def _commit(self, feed: Feed, work: Callable[[Group], Awaitable[None]], *, otherwise: str) -> bool:
+        """True once it is through; False when what it wants stored will never be, which the log tells as `otherwise`.
+
+        Raises Raced, and what says that the database is away.
+        """
         try:
-            await self._unit.commit(take_in)
+            await self._unit.commit(work)
         except cursors.Raced:
             raise
         except Exception as error:
             if is_away(error):
                 raise
-            _say_failed(feed, error, "change_set_aside")
-            await self._unit.commit(lambda group: self._set_aside(group, feed, [], [change]))
+            _say_failed(feed, error, otherwise)
+            return False
+        return True
 
     async def _take_one(self, group: Group, feed: Feed, change: change_pb2.ExternalChange) -> bool:
         tx = self._open(group, feed, f"take_in:{change.mapping}")
