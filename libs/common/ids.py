@@ -1,7 +1,7 @@
 """Ids. The only place that makes one; open it to learn what an id looks like.
 
-`ord_01jx…`: a prefix and a UUIDv7 in 26 characters of Crockford's base 32, so ids sort by the time they were made and
-index pages stay warm.
+`ord_01jx…`: a prefix and a UUIDv7 in 26 characters of Crockford's base 32, so ids sort by the time they were made, also
+within a millisecond, and index pages stay warm.
 """
 
 import os
@@ -31,10 +31,14 @@ def encode(number: int) -> str:
 
 
 def new_id(prefix: str) -> str:
-    """A fresh id, for example `ord_01jx2v…` of 30 characters with a prefix of 3."""
-    return (
-        f"{prefix}_{encode(uuid7_number(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10)) >> 6))}"
-    )
+    """A fresh id, for example `ord_01jx2v…` of 30 characters with a prefix of 3.
+
+    The first 12 of the 74 bits tell the part of the millisecond (RFC 9562, 6.2, method 3), to a quarter of a
+    microsecond: less than it takes to make an id.
+    """
+    unix_ms, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    part = (nanoseconds << 12) // 1_000_000
+    return f"{prefix}_{encode(uuid7_number(unix_ms, part << 62 | int.from_bytes(os.urandom(8)) >> 2))}"
 
 
 NewId = Callable[[str], str]

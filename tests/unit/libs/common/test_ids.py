@@ -43,6 +43,11 @@ def test_ten_thousand_ids_are_all_different() -> None:
     assert len({new_id("ord") for _ in range(10_000)}) == 10_000
 
 
+def test_ids_of_one_process_sort_as_they_were_made() -> None:
+    made = [new_id("ord") for _ in range(10_000)]
+    assert made == sorted(made)
+
+
 def test_trace_and_span_ids_are_hexadecimal() -> None:
     assert re.fullmatch("[0-9a-f]{32}", new_trace_id())
     assert re.fullmatch("[0-9a-f]{16}", new_span_id())
