@@ -57,7 +57,8 @@ class Edge:
             _joined(scope["headers"]),
             cast(wire.Receive, receive),
         )
-        line: Line | None = scope.get("extensions", {}).get(LINE)
+        # Taken out, as the line knows the scope, too: as a circle each request would wait for the garbage collector.
+        line: Line | None = scope.get("extensions", {}).pop(LINE, None)
         if line is not None:
             exchange.arrived = line.arrived()
         began = perf_counter()

@@ -65,10 +65,14 @@ class CustomerTx(Tx):
     def __init__(
         self, group: Group, context: CallContext, rule: str, kind: Kind[Customer], parse_change: ParseChange
     ) -> None:
-        super().__init__(group, context, rule)
-        self.customers = TxCustomers(self, kind)
+        super().__init__(group, context, rule, kind)
+        self._kind = kind
         self._parse_change = parse_change
         self._waiting: dict[int, Row] = {}
+
+    @property
+    def customers(self) -> "TxCustomers":
+        return TxCustomers(self, self._kind)
 
     def speak_for(self, system: str) -> None:
         """What is stored from here on is that system's word; the actor stays."""

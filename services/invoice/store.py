@@ -43,5 +43,9 @@ class InvoiceTx(Tx):
     """One command's transaction in the invoice service."""
 
     def __init__(self, group: Group, context: CallContext, rule: str, kind: Kind[Invoice]) -> None:
-        super().__init__(group, context, rule)
-        self.invoices = Records(self, kind)
+        super().__init__(group, context, rule, kind)
+        self._kind = kind
+
+    @property
+    def invoices(self) -> Records[Invoice]:
+        return Records(self, self._kind)

@@ -88,11 +88,19 @@ class OrderTx(Tx):
         *,
         backorders: bool,
     ) -> None:
-        super().__init__(group, context, rule)
-        self.orders = Records(self, kind)
-        self.references = TxReferences(self, copies)
+        super().__init__(group, context, rule, kind)
+        self._kind = kind
+        self._copies = copies
         self.route = route
         self.backorders = backorders
+
+    @property
+    def orders(self) -> Records[Order]:
+        return Records(self, self._kind)
+
+    @property
+    def references(self) -> "TxReferences":
+        return TxReferences(self, self._copies)
 
     async def close_way(self, order: Order) -> None:
         await close_parked(self, f"orders/{order.record_id}", ["stage:%", f"connector:{order.erp}"])

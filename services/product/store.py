@@ -45,8 +45,12 @@ class ProductTx(Tx):
     """One command's transaction in the product service."""
 
     def __init__(self, group: Group, context: CallContext, rule: str, kind: Kind[Product]) -> None:
-        super().__init__(group, context, rule)
-        self.products = TxProducts(self, kind)
+        super().__init__(group, context, rule, kind)
+        self._kind = kind
+
+    @property
+    def products(self) -> "TxProducts":
+        return TxProducts(self, self._kind)
 
 
 class TxProducts(Records[Product]):

@@ -68,8 +68,11 @@ class NoteTx(Tx):
     """One command's transaction over notes."""
 
     def __init__(self, group: Group, context: CallContext, rule: str) -> None:
-        super().__init__(group, context, rule)
-        self.notes = Records(self, NOTE)
+        super().__init__(group, context, rule, NOTE)
+
+    @property
+    def notes(self) -> "Records[Note]":
+        return Records(self, NOTE)
 
 
 def _columns(note: Note) -> Mapping[str, str]:

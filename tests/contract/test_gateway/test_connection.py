@@ -11,8 +11,10 @@ import uvicorn
 from ordermesh.order.v1 import order_pb2, order_service_pb2
 
 from gateway import connection
+from gateway.cycle import Cycle
 from gateway.serving import server_config
 from libs.common.clock import SystemClock
+from libs.common.testing.garbage import collector_off
 from tests.contract.test_gateway.line import CALL_SECONDS, ORDER, Socket
 from tests.contract.test_gateway.mesh import running_mesh, served
 
@@ -23,6 +25,16 @@ async def test_two_orders_on_one_connection(socket: Socket) -> None:
         line.write(socket.head(f"Content-Length: {len(ORDER)}") + ORDER)
         assert (await line.hear()).status == 202
     assert len(socket.mesh.order.calls("SubmitOrder")) == 2
+
+
+async def test_nothing_of_a_request_waits_for_the_garbage_collector(socket: Socket) -> None:
+    """A connection keeps its last request until the next one comes."""
+    line = await socket.connect()
+    with collector_off(Cycle) as left:
+        for _ in range(5):
+            line.write(socket.head(f"Content-Length: {len(ORDER)}") + ORDER)
+            assert (await line.hear()).status == 202
+        assert len(left()) == 1
 
 
 async def test_ten_megabytes_are_refused_and_the_caller_hears_it(socket: Socket) -> None:

@@ -7,7 +7,9 @@ from ordermesh.connector.v1 import change_pb2
 from ordermesh.order.v1 import order_pb2, order_service_pb2_grpc
 from ordermesh.order.v1 import order_service_pb2 as pb
 
+from libs.common.durable.tx import Tx
 from libs.common.errors import NotDone, OutcomeUnknown, Refused
+from libs.common.testing.garbage import collector_off
 from tests.builders import (
     CRM,
     ERP,
@@ -71,6 +73,17 @@ async def test_an_order_goes_from_the_door_to_the_last_payment(world: World) -> 
     assert states[0] == order_pb2.ORDER_STATE_RECEIVED
     assert states[-1] == order_pb2.ORDER_STATE_PAID
     assert len(world.erp.told_of(ORDER)) == 1
+
+
+async def test_nothing_of_a_command_waits_for_the_garbage_collector(world: World) -> None:
+    """What it holds is all that it has read and made, so each would make a pause longer."""
+    with collector_off(Tx) as left:
+        order_id = await submitted(world)
+        await world.run()
+        world.says(erp_invoice("55", order_id=order_id))
+        await world.run()
+        assert (await shown(world, order_id)).state == order_pb2.ORDER_STATE_INVOICED
+        assert left() == []
 
 
 async def test_a_submission_repeated_many_times_at_once_is_one_order(world: World) -> None:

@@ -22,7 +22,7 @@ from libs.common.ownership import MESH, Ownership, check_registered, check_store
 class Tx:
     """One command's view: reads see what it and earlier commands of the commit have changed."""
 
-    def __init__(self, group: Group, context: CallContext, rule: str) -> None:
+    def __init__(self, group: Group, context: CallContext, rule: str, *kinds: Kind[Any]) -> None:
         self.group = group
         self.context = context
         self.rule = rule
@@ -35,7 +35,7 @@ class Tx:
         self.targets: set[str] = set()
         """Targets to wake once this is committed, besides those that new deliveries go to."""
         self.writes = Writes()
-        self.kinds: dict[str, Kind[Any]] = {}
+        self.kinds: Mapping[str, Kind[Any]] = {kind.collection: kind for kind in kinds}
         """The kinds this service's transactions know, by collection."""
 
     @property
@@ -230,12 +230,15 @@ class Tx:
 
 
 class Records(Generic[A]):
-    """One kind of record within a transaction."""
+    """One kind of record within a transaction.
+
+    Made for each use. Kept by the transaction that it knows it would close a circle, and all that the command has made
+    would wait for the garbage collector.
+    """
 
     def __init__(self, tx: Tx, kind: Kind[A]) -> None:
         self._tx = tx
         self._kind = kind
-        tx.kinds[kind.collection] = kind
 
     async def get(self, record_id: str) -> A | None:
         """The record of the caller's tenant, or None."""
