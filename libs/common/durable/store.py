@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 import asyncpg
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from libs.common.durable.session import First, Session, nothing
 from libs.common.durable.tx import Lost
@@ -96,7 +98,7 @@ class Store:
             max_overflow=0,
             pool_timeout=POOL_SECONDS,
             pool_recycle=1800,
-            # What is returned unclean is not used again (`_connected`), so nothing needs to be taken back there.
+            # What is returned unclean is not used again (`Lent`), so nothing needs to be taken back there.
             pool_reset_on_return=None,
             connect_args={
                 "timeout": CONNECT_SECONDS,
@@ -114,61 +116,41 @@ class Store:
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection of the pool, as the driver sees it. One that failed or is unclean is not used again."""
-        async with self._opened(nothing) as (driver, _):
+        async with Lent(self.engine) as lent:
+            driver, _ = await self._on_a_living_one(lent, nothing)
             yield driver
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """A connection for one commit; what is not committed within the block is taken back."""
-        async with self._connected() as connection:
-            session = Session(partial(self._on_a_living_one, connection))
+        async with Lent(self.engine) as lent:
+            session = Session(partial(self._on_a_living_one, lent))
             try:
                 yield session
             except BaseException:
                 await session.roll_back()
                 raise
 
-    @asynccontextmanager
-    async def _opened(self, first: First[R]) -> AsyncIterator[tuple[asyncpg.Connection, R]]:
-        async with self._connected() as connection:
-            yield await self._on_a_living_one(connection, first)
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.connect() as connection:
-            try:
-                yield connection
-            except UNSTORABLE:
-                raise
-            except UNREACHABLE:
-                await connection.invalidate()
-                raise
-            finally:
-                if not connection.invalidated and _driver_of(connection).is_in_transaction():
-                    await connection.invalidate()
-
-    async def _on_a_living_one(
-        self, connection: AsyncConnection, first: First[R]
-    ) -> tuple[asyncpg.Connection, R]:
+    async def _on_a_living_one(self, lent: "Lent", first: First[R]) -> tuple[asyncpg.Connection, R]:
         """Does what comes first on a connection that still lives.
 
         Only here shows that the server closed a connection while it lay idle, at times only by the first message being
         refused half-way: `first` must be something that can be said again.
         """
         for stale in range(self._pool_max + 1):
-            driver = await _driver_for(connection)
+            driver = await lent.driver()
             try:
                 return driver, await _say(first, driver)
             except UNSTORABLE:
                 raise
             except STALE as error:
-                await connection.invalidate()
+                await lent.give_up()
                 if stale == self._pool_max:
                     raise
                 LOG.info("stale_connection", cause=type(error).__name__)
             except BaseException:
                 # The driver takes a transaction that could not begin, or was given up, for one that is open.
-                await connection.invalidate()
+                await lent.give_up()
                 raise
         raise AssertionError("the last try returns or raises")
 
@@ -183,7 +165,8 @@ class Store:
             return list(await driver.fetch(query, *arguments))
 
         with nothing_committed():
-            async with self._opened(read) as (_, rows):
+            async with Lent(self.engine) as lent:
+                _, rows = await self._on_a_living_one(lent, read)
                 return rows
 
     async def ping(self) -> None:
@@ -194,17 +177,52 @@ class Store:
         await self.engine.dispose()
 
 
-async def _driver_for(connection: AsyncConnection) -> asyncpg.Connection:
-    """Of another connection where this one was given up."""
-    if connection.invalidated:
-        await connection.get_raw_connection()
-    return _driver_of(connection)
+class Lent:
+    """A connection of the pool from the first use on, and another one where it was given up.
+
+    The pool's own and not the engine's, which brings what SQLAlchemy knows of statements and transactions, and costs
+    more than a short read.
+    """
+
+    __slots__ = ("_engine", "_held")
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._held: sa.PoolProxiedConnection | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        held = self._held
+        if held is None:
+            return
+        unusable = isinstance(error, UNREACHABLE) and not isinstance(error, UNSTORABLE)
+        if unusable or _driver_of(held).is_in_transaction():
+            await self.give_up()
+        else:
+            held.close()
+
+    async def driver(self) -> asyncpg.Connection:
+        """Raises what `UNREACHABLE` names when none is to be had."""
+        if self._held is None:
+            try:
+                self._held = await self._engine.raw_connection()
+            except self._engine.dialect.loaded_dbapi.Error as error:
+                raise sa.exc.DBAPIError("connect", None, error) from error
+        return _driver_of(self._held)
+
+    async def give_up(self) -> None:
+        """It is closed, and not used again."""
+        held, self._held = self._held, None
+        if held is not None:
+            await greenlet_spawn(held.invalidate)
 
 
-def _driver_of(connection: AsyncConnection) -> asyncpg.Connection:
-    held = connection.sync_connection
-    assert held is not None
-    driver: asyncpg.Connection | None = held.connection.driver_connection
+def _driver_of(held: sa.PoolProxiedConnection) -> asyncpg.Connection:
+    driver: asyncpg.Connection | None = held.driver_connection
     assert driver is not None
     return driver
 
