@@ -8,9 +8,10 @@ from libs.common.context import CallContext
 from libs.common.errors import NotDone
 from libs.common.identity import MeshSigner
 from libs.common.rpc.contract import Method
-from libs.common.rpc.interceptors.context import CAUSATION_KEY, CORRELATION_KEY, TRACEPARENT_KEY
+from libs.common.rpc.interceptors.context import CAUSATION_KEY, CORRELATION_KEY
 from libs.common.rpc.interceptors.deadline import seconds_for
 from libs.common.rpc.interceptors.identity import AUTHORIZATION_KEY
+from libs.common.telemetry import TRACEPARENT_KEY
 
 Metadata = grpc.aio.Metadata | Sequence[tuple[str, str | bytes]]
 

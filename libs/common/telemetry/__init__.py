@@ -24,6 +24,8 @@ TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-[\x21-\x7e]*)?"
 )
 TRACEPARENT_CHARACTERS_MAX = 128
+TRACEPARENT_KEY = "traceparent"
+"""Of the metadata of a call."""
 _FLAGGED = frozenset("13579bdf")
 """Last digit of the flags of a trace that is recorded."""
 

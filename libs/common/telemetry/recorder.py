@@ -1,7 +1,7 @@
 """Spans by OpenTelemetry. Only loaded where an exporter is configured; open it to change what is sent there.
 
-Ordinary calls are instrumented by OpenTelemetry's interceptors. Calls that travel together (`Batch…`) are not: the
-interceptors know nothing of the traces of the entries. `batch` makes their spans.
+Ordinary calls of traces that are recorded are instrumented by OpenTelemetry's interceptors. Calls that travel together
+(`Batch…`) are not: the interceptors know nothing of the traces of the entries. `batch` makes their spans.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +22,13 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from libs.common.config import ProcessSettings
 from libs.common.ids import new_trace_id
-from libs.common.telemetry import ids_in
+from libs.common.telemetry import TRACEPARENT_KEY, accepted_traceparent, ids_in, makes_spans
 from libs.common.telemetry.spans import HERE, SCOPE, Attribute, Exporter, OwnSpan
 
 EXPORT_SECONDS = 10
-_ORDINARY = filters.negate(filters.method_prefix("Batch"))
+_TOGETHER = "Batch"
+"""How methods begin whose calls travel together."""
+_ORDINARY = filters.negate(filters.method_prefix(_TOGETHER))
 
 
 class Recorder:
@@ -50,7 +52,7 @@ class Recorder:
         self._disabled = isinstance(self._provider.get_tracer(SCOPE), NoOpTracer)  # by OTEL_SDK_DISABLED
 
     def server_interceptors(self) -> Sequence[grpc.aio.ServerInterceptor]:
-        return (aio_server_interceptor(tracer_provider=self._provider, filter_=_ORDINARY),)  # type: ignore[no-untyped-call]
+        return (aio_server_interceptor(tracer_provider=self._provider, filter_=_has_span),)  # type: ignore[no-untyped-call]
 
     def channel_interceptors(self) -> Sequence[grpc.aio.ClientInterceptor]:
         return tuple(aio_client_interceptors(tracer_provider=self._provider, filter_=_ORDINARY))  # type: ignore[no-untyped-call]
@@ -101,6 +103,17 @@ class Recorder:
         self._provider.shutdown()
 
 
+def _has_span(call: grpc.HandlerCallDetails) -> bool:
+    """False in a trace that its caller does not record: the interceptor would make nothing of it, at a price.
+
+    Asked of each call, so it does without the filters that come with the interceptor.
+    """
+    if call.method.rpartition("/")[2].startswith(_TOGETHER):
+        return False
+    stated = next((value for name, value in call.invocation_metadata if name == TRACEPARENT_KEY), "")
+    return makes_spans(accepted_traceparent(str(stated)))
+
+
 def _traceparent_of(span: Span) -> str:
     found = span.get_span_context()
     if not found.is_valid:
@@ -109,4 +122,4 @@ def _traceparent_of(span: Span) -> str:
 
 
 def _remote(traceparent: str) -> context.Context:
-    return TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+    return TraceContextTextMapPropagator().extract({TRACEPARENT_KEY: traceparent})

@@ -4,11 +4,15 @@ from collections.abc import Mapping
 
 from libs.common.context import CallContext, accepted_id
 from libs.common.ids import new_id
-from libs.common.telemetry import accepted_traceparent, current_traceparent, new_traceparent
+from libs.common.telemetry import (
+    TRACEPARENT_KEY,
+    accepted_traceparent,
+    current_traceparent,
+    new_traceparent,
+)
 
 CORRELATION_KEY = "x-correlation-id"
 CAUSATION_KEY = "x-causation-id"
-TRACEPARENT_KEY = "traceparent"
 
 
 def context_in(metadata: Mapping[str, str]) -> CallContext:
