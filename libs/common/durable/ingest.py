@@ -24,6 +24,7 @@ from libs.common.durable.crash import crash_point
 from libs.common.durable.cursors import Page
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE
 from libs.common.durable.tx import Group, Tx
+from libs.common.durable.tx.ahead import read_linked_ahead
 from libs.common.durable.unit import Unit, is_away
 from libs.common.errors import NotDone, OrdermeshError
 from libs.common.metrics import INGESTED
@@ -156,11 +157,20 @@ class Ingest(Generic[T]):
 
     async def _commit_part(self, group: Group, feed: Feed, part: Page) -> None:
         await cursors.move(group, feed, part)
+        await self._read_ahead(group, feed, part.told)
         taken: list[change_pb2.ExternalChange] = []
         failed: list[change_pb2.ExternalChange] = []
         for change in part.told:
             (taken if await self._take_one(group, feed, change) else failed).append(change)
         await self._set_aside(group, feed, taken, failed)
+
+    async def _read_ahead(
+        self, group: Group, feed: Feed, changes: Sequence[change_pb2.ExternalChange]
+    ) -> None:
+        """A feed mostly tells of what is known: one statement for all, where each change would ask twice."""
+        told = {(change.ref.system, change.ref.external_id) for change in changes}
+        if len(told) > 1:
+            await read_linked_ahead(self._open(group, feed, "read_ahead"), told)
 
     async def _commit_one_by_one(self, feed: Feed, part: Page) -> None:
         """What one change wants stored spoils the commit of all: it alone is set aside.

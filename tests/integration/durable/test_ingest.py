@@ -236,6 +236,23 @@ async def test_a_page_read_twice_takes_effect_once(inward: Inward) -> None:
     assert await inward.position() == "3"
 
 
+async def test_a_page_of_what_is_known_asks_for_it_by_one_statement(inward: Inward) -> None:
+    """Beside what is said for any page, however long."""
+    inward.says(*(a_change(str(number), "old") for number in range(20)))
+    await inward.read()
+    asked: list[str] = []
+
+    async def take_in(change: change_pb2.ExternalChange, tx: NoteTx) -> None:
+        with (await tx.driver.begun()).query_logger(lambda record: asked.append(record.query)):
+            await inward.take_in(change, tx)
+
+    inward.says(*(a_change(str(number), "new", minute=1) for number in range(20)))
+    assert await Ingest(inward.world.unit, [], take_in, clock=inward.world.clock).run_once(inward.feed) == 20
+
+    assert set(await inward.texts()) == {"new"}
+    assert asked == []
+
+
 async def test_of_two_readers_one_takes_the_page_in_and_the_other_finds_out(inward: Inward) -> None:
     inward.says(*(a_change(str(number), f"n{number}") for number in range(20)))
     other = inward.new_ingest(inward.world.new_unit())

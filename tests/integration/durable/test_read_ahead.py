@@ -1,14 +1,24 @@
-"""A commit that settles many deliveries reads their records in one statement."""
+"""A commit that settles many deliveries, or takes many changes in, reads their records in one statement."""
 
 import asyncio
 from dataclasses import replace
 
 import asyncpg
 
+from libs.common.aggregate import Link
 from libs.common.context import using
 from libs.common.durable.tx import Group
-from libs.common.durable.tx.ahead import read_ahead
-from libs.common.testing.records import Note, NoteEvent, NoteTx, WriteNote, a_context, a_key, write_note
+from libs.common.durable.tx.ahead import read_ahead, read_linked_ahead
+from libs.common.testing.records import (
+    Note,
+    NoteEvent,
+    NoteTx,
+    WriteNote,
+    a_context,
+    a_key,
+    render_note,
+    write_note,
+)
 from tests.integration.durable.world import World
 
 
@@ -66,3 +76,53 @@ async def test_commands_that_wait_together_have_their_records_read_by_one_statem
 
     assert texts == [*(f"n{number}!" for number in range(8)), "fresh"]
     assert not any("FROM notes" in query and "record_id = $2" in query for query in asked)
+
+
+async def write_linked(world: World, *external_ids: str) -> None:
+    """A note for each, in a commit of its own."""
+    for external_id in external_ids:
+        command = WriteNote(f"note {external_id}", links=(Link("erp", external_id),))
+        await world.unit.run_once(write_note, command, render_note, a_key(external_id))
+
+
+async def test_records_that_outside_ones_stand_for_are_not_asked_for_again(world: World) -> None:
+    await write_linked(world, "1", "2")
+    asked: list[str] = []
+
+    async def work(group: Group) -> list[str]:
+        tx = world.unit.open(group, a_context(), "test")
+        with (await group.driver.begun()).query_logger(lambda record: asked.append(record.query)):
+            await read_linked_ahead(tx, [("erp", "1"), ("erp", "2"), ("erp", "3"), ("crm", "1")])
+            found = [await tx.notes.by_link("erp", external_id) for external_id in ("1", "2")]
+            again = await tx.notes.get(found[0].record_id) if found[0] else None
+        assert again is found[0]
+        return [record.text for record in found if record]
+
+    with using(a_context()):
+        assert await world.unit.commit(work) == ["note 1", "note 2"]
+    assert len(asked) == 1
+
+
+async def test_what_gets_a_record_after_it_was_read_ahead_is_found(world: World) -> None:
+    async def work(group: Group) -> list[Note | None]:
+        tx = world.unit.open(group, a_context(), "test")
+        await read_linked_ahead(tx, [("erp", "1"), ("erp", "2")])
+        await write_linked(world, "1")
+        return [await tx.notes.by_link("erp", external_id) for external_id in ("1", "2")]
+
+    with using(a_context()):
+        first, second = await world.unit.commit(work)
+    assert first is not None
+    assert second is None
+
+
+async def test_reading_ahead_never_shows_a_linked_record_to_another_tenant(world: World) -> None:
+    with using(a_context()):
+        await write_linked(world, "1")
+
+    async def work(group: Group) -> object:
+        tx = world.unit.open(group, replace(a_context(), tenant="globex"), "test")
+        await read_linked_ahead(tx, [("erp", "1"), ("erp", "2")])
+        return group.seen, await tx.notes.by_link("erp", "1")
+
+    assert await world.unit.commit(work) == ({}, None)

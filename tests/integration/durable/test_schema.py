@@ -17,6 +17,7 @@ from libs.common.durable.probes import lookup_statement
 from libs.common.durable.readings import DEPTHS, ROWS_MAX
 from libs.common.durable.rows import _update_statement
 from libs.common.durable.store import schema_of
+from libs.common.durable.tx.ahead import _linked_statement
 from libs.common.ids import new_id
 from libs.common.listing import parse_page
 from libs.common.testing.stores import Postgres
@@ -200,6 +201,7 @@ async def test_the_exception_queue_is_read_by_its_index(crowded: World) -> None:
 
 PLANNED_ONCE = {
     "keys": (lookup_statement("idempotency", "answer", ("tenant", "method", "key")), {"idempotency_pkey"}),
+    "linked": (_linked_statement("notes"), {"link_pkey", "notes_pkey"}),
     "claim": (CLAIM, {"delivery_due", "delivery_pkey", "event_event_id_key"}),
     "delivered": (DELIVERED.format("$1", "$2"), {"delivery_pkey"}),
     "failed": (FAILED.format(*(f"${number}" for number in range(1, 11))), {"delivery_pkey"}),

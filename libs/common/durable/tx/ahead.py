@@ -4,10 +4,11 @@ One statement for each kind instead of one for each command: a commit that settl
 fifty times for the database, and everything behind it with it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from libs.common.durable.probes import lookup_statement
+from libs.common.durable.probes import given_rows, lookup_statement, probe
 from libs.common.durable.tx.kind import COLUMNS, Kind
 from libs.common.durable.tx.view import Tx
 
@@ -24,6 +25,36 @@ async def read_ahead(tx: Tx, wanted: Iterable[tuple[str, str]]) -> None:
             [record_id for _, record_id in keys],
         )
         see(tx, kind, keys, rows)
+
+
+async def read_linked_ahead(tx: Tx, outside: Collection[tuple[str, str]]) -> None:
+    """Reads the records that are linked to (system, external id), so that `Tx.get_by_link` finds them in the group.
+
+    Of one that has no record nothing is kept: whoever looks for it may wait for a lock before, and find what has been
+    made meanwhile.
+    """
+    systems, external_ids = zip(*outside, strict=True)
+    for kind in tx.kinds.values():
+        rows = await tx.group.driver.fetch(
+            _linked_statement(kind.table.name), tx.context.tenant, kind.collection, systems, external_ids
+        )
+        see(tx, kind, (), rows)
+
+
+@cache
+def _linked_statement(table: str) -> str:
+    asked = given_rows("asked", system="$3::text[]", external_id="$4::text[]")
+    link = probe(
+        "link",
+        "link",
+        "record_id",
+        tenant="$1",
+        kind="$2",
+        system="asked.system",
+        external_id="asked.external_id",
+    )
+    record = probe("found", table, COLUMNS, tenant="$1", record_id="link.record_id")
+    return f"SELECT found.* FROM {asked} CROSS JOIN {link} CROSS JOIN {record}"  # noqa: S608
 
 
 def not_seen(tx: Tx, wanted: Iterable[tuple[str, str]]) -> Asked:
