@@ -109,7 +109,7 @@ class Aggregate:
         if known == link:
             return self
         others = tuple(other for other in self.links if other.system != link.system)
-        return replace(self, links=(*others, link))
+        return revised(self, links=(*others, link))
 
     @property
     def etag(self) -> str:

@@ -4,10 +4,10 @@ Each runs inside one commit and may run again when the commit fails, so nothing 
 `InvoiceTx` is the port: what a command needs of its transaction.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-from libs.common.aggregate import Link, is_stale
+from libs.common.aggregate import Link, is_stale, revised
 from libs.common.command import CommandTx
 from libs.common.errors import NotDone, Refused
 from services.invoice import domain
@@ -104,7 +104,7 @@ async def _put_if_changed(after: Invoice, tx: InvoiceTx) -> Invoice:
     """Every change worth storing tells something; a mere repetition tells nothing."""
     if not after.pending:
         return after
-    caused = replace(after, correlation_id=tx.context.correlation_id, traceparent=tx.context.traceparent)
+    caused = revised(after, correlation_id=tx.context.correlation_id, traceparent=tx.context.traceparent)
     return await tx.invoices.put(caused)
 
 

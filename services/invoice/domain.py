@@ -6,13 +6,13 @@ The ERP owns all of it. A state never goes back: an invoice that was paid stays 
 Pure: no I/O, no clock, no ids made here. A method returns a new invoice that carries the facts to be told.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Self
 
-from libs.common.aggregate import Aggregate, Link
+from libs.common.aggregate import Aggregate, Link, revised
 from libs.common.errors import Refused
 from libs.common.money import Money, zero
 from libs.common.value import value
@@ -116,7 +116,7 @@ class Invoice(Aggregate):
     def stated(self, document: Document, link: Link) -> Self:
         """Takes the ERP's word; nothing new is nothing to tell. Refused with CURRENCY_MIXED."""
         paid = document.state is State.PAID
-        stated = replace(
+        stated = revised(
             self,
             number=document.number,
             order_id=document.order_id or self.order_id,
@@ -146,9 +146,9 @@ class Invoice(Aggregate):
             said = f"payment {payment.number} is in {payment.amount.currency}, the invoice in {self.currency}"
             raise Refused("CURRENCY_MIXED", said)
         if not any(payment.is_same(known) for known in self.payments):
-            return replace(self, payments=(*self.payments, payment))
+            return revised(self, payments=(*self.payments, payment))
         payments = tuple(payment if payment.is_same(known) else known for known in self.payments)
-        return replace(self, payments=payments)
+        return revised(self, payments=payments)
 
     # What follows ---------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class Invoice(Aggregate):
 
     def _shows_more_than(self, before: "Invoice") -> bool:
         """False when only the ERP's word on what is due moved and its payments had said so before."""
-        shown = replace(self, amount_stated=before.amount_stated)
+        shown = revised(self, amount_stated=before.amount_stated)
         return shown != before or self.amount_due != before.amount_due
 
     def _told(self, before: "Invoice", stated: State, link: Link | None = None) -> Self:
@@ -168,7 +168,7 @@ class Invoice(Aggregate):
         """
         reached = State.PAID if self.amount_due.amount <= 0 else State.OPEN
         target = max(before.state, stated, reached)
-        after = replace(self.linked(link) if link else self, state=target)
+        after = revised(self.linked(link) if link else self, state=target)
         events = [] if before.version else [InvoiceEvent.ISSUED]
         if target is not before.state:
             events.append(REACHED[target])

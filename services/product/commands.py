@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from libs.common.aggregate import Link, Shown, is_stale
+from libs.common.aggregate import Link, Shown, is_stale, revised
 from libs.common.command import CommandTx
 from libs.common.conflicts import Claimed, Contested, claim, hear, owner_stated, remember_told
 from libs.common.errors import Refused
@@ -162,7 +162,7 @@ async def _put_if_changed(before: Product, after: Product, tx: ProductTx) -> Pro
     """A mere repetition is not stored and tells nothing."""
     if not after.is_worth_storing(before):
         return before
-    caused = replace(after, correlation_id=tx.context.correlation_id, traceparent=tx.context.traceparent)
+    caused = revised(after, correlation_id=tx.context.correlation_id, traceparent=tx.context.traceparent)
     return await tx.products.put(caused)
 
 

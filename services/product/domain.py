@@ -6,12 +6,12 @@ Each field has one owner, as the contract says; what becomes of another system's
 Pure: no I/O, no clock, no ids made here. A method returns a new product that carries the facts to be told.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Self
 
-from libs.common.aggregate import Aggregate, Link
+from libs.common.aggregate import Aggregate, Link, revised
 from libs.common.money import Money
 from libs.common.value import value
 
@@ -85,7 +85,7 @@ class Product(Aggregate):
     def stated_by_erp(self, fields: ErpFields, link: Link) -> Self:
         """Takes the ERP's word on its fields. Refused with DUPLICATE_CANDIDATE, see `refuse_second`."""
         self.refuse_second(link, self.sku)
-        return replace(
+        return revised(
             self,
             sku=fields.sku,
             name=fields.name,
@@ -99,7 +99,7 @@ class Product(Aggregate):
 
     def gone_from_erp(self, link: Link) -> Self:
         """The ERP has deleted it: nobody may order it any more."""
-        return replace(self, state=State.INACTIVE)._told(self, link) if self.is_linked_to(link) else self
+        return revised(self, state=State.INACTIVE)._told(self, link) if self.is_linked_to(link) else self
 
     # What the CRM says ----------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class Product(Aggregate):
     def gone_from_crm(self, link: Link) -> Self:
         """The CRM has deleted its record: another one may stand for the product from now on."""
         others = tuple(other for other in self.links if other.system != link.system)
-        return replace(self, links=others)._told(self) if self.is_linked_to(link) else self
+        return revised(self, links=others)._told(self) if self.is_linked_to(link) else self
 
     def updated(self, fields: CrmFields) -> Self:
         """A caller speaks for the CRM."""
@@ -119,7 +119,7 @@ class Product(Aggregate):
 
     def _with(self, fields: CrmFields) -> Self:
         text = fields.marketing_text
-        return replace(self, marketing_text=self.marketing_text if text is None else text)
+        return revised(self, marketing_text=self.marketing_text if text is None else text)
 
     # Both -----------------------------------------------------------------------------------------
 

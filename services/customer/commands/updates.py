@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from libs.common.aggregate import revised
 from libs.common.conflicts import Claimed, claim
 from libs.common.errors import Refused
 from services.customer import domain
@@ -46,5 +47,5 @@ async def put_if_changed(before: Customer, after: Customer, tx: CustomerTx) -> C
     """A mere repetition is not stored and tells nothing."""
     if not after.is_worth_storing(before):
         return before
-    caused = replace(after, correlation_id=tx.context.correlation_id, traceparent=tx.context.traceparent)
+    caused = revised(after, correlation_id=tx.context.correlation_id, traceparent=tx.context.traceparent)
     return await tx.customers.put(caused)

@@ -6,12 +6,12 @@ Each field has one owner, as the contract says; what becomes of another system's
 Pure: no I/O, no clock, no ids made here. A method returns a new customer that carries the facts to be told.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Self
 
 from libs.common.address import Address
-from libs.common.aggregate import Aggregate, Link
+from libs.common.aggregate import Aggregate, Link, revised
 from libs.common.errors import Refused
 from libs.common.money import Money
 from libs.common.value import value
@@ -117,7 +117,7 @@ class Customer(Aggregate):
         self.refuse_second(link, self.number)
         if not self._is_stated_by(link, fields.number):
             return self._told(self, link)
-        return replace(
+        return revised(
             self,
             number=fields.number,
             name=fields.name,
@@ -142,7 +142,7 @@ class Customer(Aggregate):
         """The ERP has deleted it: nobody may order for it any more."""
         if not self.is_linked_to(link) or not self._is_stated_by(link, link.number):
             return self
-        return replace(self, state=State.INACTIVE)._told(self, link)
+        return revised(self, state=State.INACTIVE)._told(self, link)
 
     def _is_stated_by(self, link: Link, number: str) -> bool:
         """False for an ERP that is only linked: the customer bears another one's number, whose word counts."""
@@ -161,7 +161,7 @@ class Customer(Aggregate):
     def gone_from_crm(self, link: Link) -> Self:
         """The CRM has deleted its record: another one may stand for the customer from now on."""
         others = tuple(other for other in self.links if other.system != link.system)
-        return replace(self, links=others)._told(self) if self.is_linked_to(link) else self
+        return revised(self, links=others)._told(self) if self.is_linked_to(link) else self
 
     def updated(self, fields: CrmFields) -> Self:
         """A caller speaks for the CRM."""
@@ -169,7 +169,7 @@ class Customer(Aggregate):
 
     def with_sales(self, fields: CrmFields) -> Self:
         """Other values in the fields that the CRM owns; nothing is told of it."""
-        return replace(
+        return revised(
             self,
             account_owner=self.account_owner if fields.account_owner is None else fields.account_owner,
             segment=self.segment if fields.segment is None else fields.segment,
@@ -194,7 +194,7 @@ class Customer(Aggregate):
             raise Refused(
                 "STATE_FORBIDS", f"{APART_MAX} records are kept apart from {self.record_id} already"
             )
-        return replace(self, apart=(*self.apart, place))
+        return revised(self, apart=(*self.apart, place))
 
     def is_apart_from(self, link: Link) -> bool:
         return place_of(link) in self.apart
@@ -205,7 +205,7 @@ class Customer(Aggregate):
             return self._told(self, link)
         if len(self.also) >= ALSO_MAX:
             raise Refused("STATE_FORBIDS", f"{ALSO_MAX} further records stand for {self.record_id} already")
-        return replace(self, also=(*self.also, link)).telling(CustomerEvent.LINKED)
+        return revised(self, also=(*self.also, link)).telling(CustomerEvent.LINKED)
 
     def also_stands(self, link: Link) -> bool:
         """True for a record whose word does not count, because another one of its system stands for the customer."""
@@ -216,7 +216,7 @@ class Customer(Aggregate):
         left = tuple(
             each for each in self.also if (each.system, each.external_id) != (link.system, link.external_id)
         )
-        return replace(self, also=left).telling(CustomerEvent.LINKED)
+        return revised(self, also=left).telling(CustomerEvent.LINKED)
 
     @property
     def all_links(self) -> tuple[Link, ...]:

@@ -7,9 +7,7 @@
 The merged customer stays as it was, says where it went and keeps what it needs to come back.
 """
 
-from dataclasses import replace
-
-from libs.common.aggregate import Link
+from libs.common.aggregate import Link, revised
 from libs.common.errors import Refused
 from services.customer.domain.customer import ALSO_MAX, CrmFields, Customer, CustomerEvent
 
@@ -36,10 +34,10 @@ def merge(gone: Customer, survivor: Customer, brings_account: bool) -> tuple[Cus
         for name in SALES_FIELDS
         if brings_account and getattr(gone, name) and not getattr(survivor, name)
     }
-    after = replace(survivor, links=survivor.links + firsts, also=survivor.also + further)
+    after = revised(survivor, links=survivor.links + firsts, also=survivor.also + further)
     after = after.with_sales(CrmFields(**taken))
     after = after.telling(CustomerEvent.SALES_CHANGED if taken else CustomerEvent.LINKED)
-    left = replace(
+    left = revised(
         gone,
         links=(),
         also=(),
@@ -62,9 +60,9 @@ def unmerge(gone: Customer, survivor: Customer) -> tuple[Customer, Customer]:
         if _place(link) not in back:
             is_first = all(other.system != link.system for other in links)
             (links if is_first else also).append(link)
-    after = replace(survivor, links=tuple(links), also=tuple(also))
+    after = revised(survivor, links=tuple(links), also=tuple(also))
     after = after.with_sales(CrmFields(**lost))
-    restored = replace(
+    restored = revised(
         gone,
         links=tuple(link for link in gone.merged_links if _place(link) in back),
         also=tuple(link for link in gone.merged_also if _place(link) in back),

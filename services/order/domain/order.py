@@ -134,7 +134,7 @@ class Order(Aggregate):
         """The ERP has a document; known already counts as known."""
         if self.state >= State.POSTED:
             return self.linked_and_told(link)
-        posted = replace(
+        posted = revised(
             self.linked(link), state=State.POSTED, stage=Stage.FOLLOW, erp_number=link.number, hold=None
         )
         return posted.telling(OrderEvent.POSTED)
@@ -153,7 +153,7 @@ class Order(Aggregate):
         self._refuse_shipped()
         if self.state is not State.RECEIVED or self.stage >= Stage.POST:
             raise Refused("STATE_FORBIDS", f"an order that is {self.state.name} cannot be held")
-        return replace(self, state=State.ON_HOLD, hold=hold).telling(OrderEvent.HELD)
+        return revised(self, state=State.ON_HOLD, hold=hold).telling(OrderEvent.HELD)
 
     def released(self) -> Self:
         """Refused with STATE_FORBIDS when it is not on hold or an approval is needed."""
@@ -161,7 +161,7 @@ class Order(Aggregate):
             raise Refused("STATE_FORBIDS", f"an order that is {self.state.name} cannot be released")
         if self.hold.reason != REQUESTED:
             raise Refused("STATE_FORBIDS", f"held for {self.hold.reason}: it needs an approval")
-        return replace(self, state=State.RECEIVED, hold=None).telling(OrderEvent.RELEASED)
+        return revised(self, state=State.RECEIVED, hold=None).telling(OrderEvent.RELEASED)
 
     def approved(self, by: str, now: datetime) -> Self:
         """Lets it go on past the check that held it. Four eyes: the requester may not approve."""
@@ -174,7 +174,7 @@ class Order(Aggregate):
                 "APPROVAL_EXPIRED", f"it could be approved until {self.hold.expire_time:%Y-%m-%d %H:%M}Z"
             )
         next_stage = Stage(self.stage + 1)
-        return replace(self, state=State.RECEIVED, stage=next_stage, hold=None).telling(OrderEvent.APPROVED)
+        return revised(self, state=State.RECEIVED, stage=next_stage, hold=None).telling(OrderEvent.APPROVED)
 
     def corrected(self, correction: Correction) -> Self:
         """Refused with STATE_FORBIDS once the ERP has the order, NOT_FOUND for a line that is not there."""
@@ -192,7 +192,7 @@ class Order(Aggregate):
                 description=line.description if description is None else description,
             )
         number = correction.purchase_order_number
-        return replace(
+        return revised(
             self,
             lines=tuple(lines.values()),
             purchase_order_number=self.purchase_order_number if number is None else number,
@@ -211,7 +211,7 @@ class Order(Aggregate):
             return self._ended(State.CANCELLED, "")
         if self.cancel_requested:
             return self
-        return replace(self, cancel_requested=True).telling(OrderEvent.CANCEL_REQUESTED)
+        return revised(self, cancel_requested=True).telling(OrderEvent.CANCEL_REQUESTED)
 
     def cancelled(self, reason: str = "") -> Self:
         """The ERP has confirmed, or never had it."""
@@ -222,7 +222,7 @@ class Order(Aggregate):
             raise Refused("ORDER_SHIPPED", f"the order is {self.state.name}")
 
     def _ended(self, state: State, reason: str) -> Self:
-        return replace(self, state=state, reason=reason, hold=None).telling(REACHED[state])
+        return revised(self, state=state, reason=reason, hold=None).telling(REACHED[state])
 
     # What the ERP says ----------------------------------------------------------------------------
 
@@ -232,7 +232,7 @@ class Order(Aggregate):
             return self.linked(link)
         known = self if self.state >= State.POSTED else self.posted(replace(link, number=progress.number))
         shipped = shipped_quantities(progress.shipments)
-        after = replace(
+        after = revised(
             known.linked(link),
             erp_number=progress.number or known.erp_number,
             shipments=progress.shipments,
@@ -252,7 +252,7 @@ class Order(Aggregate):
             said = f"invoice {invoice.number} is in {invoice.total.currency}, the order in {self.currency}"
             raise Refused("CURRENCY_MIXED", said)
         others = tuple(other for other in self.invoices if other.invoice_id != invoice.invoice_id)
-        after = replace(self, invoices=(*others, invoice))
+        after = revised(self, invoices=(*others, invoice))
         return self if self.state in FINAL or after == self else after._settled(self, None)
 
     def _settled(self, before: "Order", reached: State | None) -> Self:
@@ -265,7 +265,7 @@ class Order(Aggregate):
             if all(invoice.amount_due.amount <= 0 for invoice in valid):
                 target = State.PAID
         if target > before.state:
-            return replace(self, state=target, stage=Stage.FOLLOW, hold=None).telling(REACHED[target])
+            return revised(self, state=target, stage=Stage.FOLLOW, hold=None).telling(REACHED[target])
         told = (self.shipments, self.invoices, self.tax_total) != (
             before.shipments,
             before.invoices,
