@@ -54,26 +54,27 @@ class Completing:
         self._waiting = httpx.AsyncClient(
             base_url=f"http://{LOOPBACK}:{ground.ports['peers']}", timeout=ORDER_SECONDS_MAX, trust_env=False
         )
-        self.first: dict[str, Sample] = {}
-        """A short round, which tells how many orders the next ones need."""
+        self.latest: dict[str, Sample] = {}
+        """What each system made last, which tells how many orders its next round needs."""
 
     @classmethod
     async def open(cls, ground: Ground, bodies: str, peers: Sequence[str]) -> "Completing":
         load = await ground.lasting_child("benchmarks.load", bodies)
         await ground.tell(orders.reference_events(orders.goods()), order="complete-order")
         ways = cls(ground, load, await ground.connect(COMPLETE), await ground.connect())
-        ways.first = {name: await ways.complete(name, FIRST) for name in (PRODUCT, *peers)}
+        for name in (PRODUCT, *peers):
+            await ways.complete(name, FIRST)
         return ways
 
     def count(self, name: str, seconds: float) -> int:
         """Orders that should take about so long."""
-        return max(FIRST, round(self.first[name].rate * seconds))
+        return max(FIRST, round(self.latest[name].rate * seconds))
 
     async def complete(self, name: str, count: int, relays: int = 1) -> Sample:
         """So many orders from received to paid."""
-        if name == PRODUCT:
-            return await self._by_ordermesh(count, relays)
-        return await self._by_peer(name, count)
+        sample = await (self._by_ordermesh(count, relays) if name == PRODUCT else self._by_peer(name, count))
+        self.latest[name] = sample
+        return sample
 
     async def _by_ordermesh(self, count: int, relays: int) -> Sample:
         await self.hand_in(count)
@@ -160,12 +161,12 @@ def _sample(count: int, took: float, before: Mapping[str, float], after: Mapping
 async def measure(ways: Completing, count: int, seconds: float, until: float, say: Say) -> Found:
     """Rounds of all systems, and what they come to."""
     measured = (
-        [ways.first]
+        [dict(ways.latest)]
         if perf_counter() > until
         else await rounds(
             {
                 name: (lambda wanted, name=name: ways.complete(name, ways.count(name, wanted)))  # type: ignore[misc]
-                for name in ways.first
+                for name in ways.latest
             },
             count,
             seconds,
@@ -175,7 +176,7 @@ async def measure(ways: Completing, count: int, seconds: float, until: float, sa
     )
     found = Found(rounds={TABLE: measured})
     found.ratios = {
-        f"complete_vs_{peer}": rate_ratio(measured, PRODUCT, peer) for peer in ways.first if peer != PRODUCT
+        f"complete_vs_{peer}": rate_ratio(measured, PRODUCT, peer) for peer in ways.latest if peer != PRODUCT
     }
     found.ratios["complete_share_of_limit"] = median(share_of_limit(each[PRODUCT].rate) for each in measured)
     found.figures["Per call to the ERP, over the 5 ms that it takes"] = {
@@ -184,7 +185,7 @@ async def measure(ways: Completing, count: int, seconds: float, until: float, sa
             "ms over, at 16 at a time": median(over_ms(each[name].rate) for each in measured),
             "CPU µs": median(each[name].cpu_total_us / CALLS_PER_ORDER for each in measured),
         }
-        for name in ways.first
+        for name in ways.latest
     }
     found.notes.append(
         f"Completing: {len(measured)} rounds of about {seconds:g} s for each system, which has one worker process;"
