@@ -28,6 +28,7 @@ import grpc.aio
 from ordermesh.common.v1 import event_pb2, event_pb2_grpc
 
 from benchmarks.cpu import is_there, resident_mib, tree_cpu_seconds
+from benchmarks.database import SETTINGS, wear_in
 from benchmarks.sample import Unexpected
 from libs.cli.child import reachable, send_group
 from libs.cli.config import Surroundings, surroundings
@@ -93,6 +94,7 @@ class Ground:
             make_keys(self.data.keys)
             ensure_keys(self.data.keys.seal, TENANTS)
             await self._start_stores()
+            await wear_in(await self.connect())
             self._nursery = await self.lasting_child("benchmarks.nursery")
             await self._nursery.line()
         except BaseException:
@@ -119,7 +121,8 @@ class Ground:
         await postgres.prepare(log, self.around.inherited)
         spec = postgres.spec(log, self.around.inherited)
         # All peers keep their pools while others are measured; what is measured alone never needs as many.
-        spec = replace(spec, command=(*spec.command, "-c", f"max_connections={CONNECTIONS_MAX}"))
+        own = ("-c", f"max_connections={CONNECTIONS_MAX}", *SETTINGS)
+        spec = replace(spec, command=(*spec.command, *own))
         self._database = postgres.url
         self.pgbench = (str(Path(spec.command[0]).with_name("pgbench")), "-h", self._socket, "-U", "postgres")
         self.supervisor.add(spec)
