@@ -18,8 +18,8 @@ SUITEQL = "/services/rest/query/v1/suiteql"
 PAGE_MAX = 1000
 ROWS_MAX = 200_000
 """Rows of all pages of one question: what belongs to a page of 200 records with 1,000 lines each."""
-ROWS_MAX = 100_000
-"""Rows for one chunk of ids; an answer that goes on beyond is broken, and nobody holds it."""
+QUERY_ROWS_MAX = 100_000
+"""NetSuite gives no more for one query; an answer that goes on beyond is broken, and nobody holds it."""
 PARAMETERS_MAX = 500
 """Values in one `IN (…)`; the database behind bears 1,000."""
 _STRICT = {
@@ -127,7 +127,7 @@ class NetSuiteClient:
             text = statement.replace("{ids}", ", ".join("?" * len(chunk)))
             offset, more = 0, True
             while more:
-                if offset >= ROWS_MAX:
+                if offset >= QUERY_ROWS_MAX:
                     raise NotDone("SYSTEM_UNAVAILABLE", "NetSuite's answer has no end")
                 page = await self.query(text, chunk, offset=offset)
                 rows += page.rows

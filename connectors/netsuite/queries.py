@@ -59,6 +59,12 @@ STOCK = "SELECT a.item, a.quantityavailable FROM aggregateitemlocation a WHERE a
 ITEMS_BY_SKU = """
 SELECT i.id, i.itemid, i.itemtype, i.isinactive, BUILTIN.DF(i.saleunit) AS unit FROM item i WHERE i.itemid IN ({ids})
 """
+STOCK_BY_SKU = """
+SELECT i.itemid, i.itemtype, i.isinactive, a.quantityavailable
+FROM item i LEFT JOIN aggregateitemlocation a ON a.item = i.id
+WHERE i.itemid IN ({ids})
+"""
+"""A row for each location of an item, one without a quantity where it has none."""
 
 # Orders. A fulfilment that changes alone, for a tracking number, is news of its order as well
 

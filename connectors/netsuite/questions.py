@@ -61,27 +61,28 @@ class Questions:
         self, request: contract.CheckAvailabilityRequest
     ) -> contract.CheckAvailabilityResponse:
         """Free stock over all locations; lines of one item share it, first line first."""
-        items = await self._items(request.lines)
-        stocked = [row["id"] for row in items.values() if row.get("itemtype") in STOCKED]
+        stock = await self.references.stock(line.sku for line in request.lines)
+        _check_sold(request.lines, {sku: rows[0] for sku, rows in stock.items()})
         free: dict[str, Decimal] = {}
-        for row in await self.client.query_all(queries.STOCK, stocked):
-            free[row["item"]] = free.get(row["item"], Decimal(0)) + decimal_of(row, "quantityavailable")
         answer = contract.CheckAvailabilityResponse()
         for place, line in enumerate(request.lines):
-            item = items[line.sku]
+            rows = stock[line.sku]
             promise = answer.lines.add(line_number=line.line_number)
-            if item["id"] in stocked:
+            if rows[0].get("itemtype") in STOCKED:
                 wanted = parse_quantity(line.quantity, f"lines[{place}].quantity")
-                left = free.get(item["id"], Decimal(0))
-                promise.quantity_available.CopyFrom(render_decimal(max(Decimal(0), left)))
-                free[item["id"]] = left - wanted
+                if line.sku not in free:
+                    free[line.sku] = sum((decimal_of(row, "quantityavailable") for row in rows), Decimal(0))
+                promise.quantity_available.CopyFrom(render_decimal(max(Decimal(0), free[line.sku])))
+                free[line.sku] -= wanted
         return answer
 
     async def prices(self, request: contract.PriceLinesRequest) -> contract.PriceLinesResponse:
         """List prices at the customer's price level, else at base level; the highest quantity break reached counts."""
         customer = await self._customer(request.customer_external_id, "priceLevel")
-        items = await self._items(request.lines)
-        rows = await self.client.query_all(queries.PRICES, [row["id"] for row in items.values()])
+        items = await self.references.items(line.sku for line in request.lines)
+        _check_sold(request.lines, items)
+        ids = {items[line.sku]["id"] for line in request.lines}
+        rows = await self.client.query_all(queries.PRICES, sorted(ids))
         answer = contract.PriceLinesResponse()
         for place, line in enumerate(request.lines):
             mine = [
@@ -106,18 +107,15 @@ class Questions:
             raise Refused("CUSTOMER_UNKNOWN", "NetSuite has no such customer")
         return found[0]
 
-    async def _items(self, lines: Sequence[order_pb2.OrderLine]) -> Mapping[str, Row]:
-        """By SKU, all of them. Refused with PRODUCT_UNKNOWN or PRODUCT_INACTIVE at the line."""
-        items = await self.references.items(line.sku for line in lines)
-        for place, line in enumerate(lines):
-            row = items.get(line.sku)
-            if row is None:
-                raise Refused.field("PRODUCT_UNKNOWN", f"lines[{place}].sku", "NetSuite has no such item")
-            if row.get("isinactive") == "T":
-                raise Refused.field(
-                    "PRODUCT_INACTIVE", f"lines[{place}].sku", "the item is inactive in NetSuite"
-                )
-        return items
+
+def _check_sold(lines: Sequence[order_pb2.OrderLine], items: Mapping[str, Row]) -> None:
+    """Refused with PRODUCT_UNKNOWN or PRODUCT_INACTIVE at the line."""
+    for place, line in enumerate(lines):
+        row = items.get(line.sku)
+        if row is None:
+            raise Refused.field("PRODUCT_UNKNOWN", f"lines[{place}].sku", "NetSuite has no such item")
+        if row.get("isinactive") == "T":
+            raise Refused.field("PRODUCT_INACTIVE", f"lines[{place}].sku", "the item is inactive in NetSuite")
 
 
 def _price(rows: Sequence[Row], level: str, quantity: Decimal) -> Row | None:

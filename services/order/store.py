@@ -15,7 +15,7 @@ from libs.common.durable.probes import lookup_statement
 from libs.common.durable.reads import Reads
 from libs.common.durable.store import Store
 from libs.common.durable.tables import record_table
-from libs.common.durable.together import Together
+from libs.common.together import Together
 from libs.common.durable.tx import Group, Kind, Records, Tx
 from libs.common.expiring import Expiring
 from libs.common.ownership import Ownership

@@ -99,6 +99,11 @@ class Account:
     async def clear_faults(self) -> None:
         await self.http.delete("/_sim/faults")
 
+    async def calls(self) -> int:
+        """Requests that NetSuite has answered so far."""
+        ledger = (await self.http.get("/_sim/ledger")).json()
+        return cast(int, ledger["requests"]["total"])
+
     async def orders(self) -> list[dict[str, object]]:
         ledger = (await self.http.get("/_sim/ledger?kind=salesOrder")).json()
         return cast(list[dict[str, object]], ledger["documents"])

@@ -1,5 +1,6 @@
 """Questions to NetSuite, and logging in to it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -68,6 +69,25 @@ async def test_lines_of_one_item_share_its_stock(account: Account) -> None:
         await account.connector.check_availability(
             contract.CheckAvailabilityRequest(lines=[order_pb2.OrderLine(sku="NOPE")])
         )
+
+
+async def test_orders_that_wait_for_stock_are_asked_about_by_one_call(account: Account) -> None:
+    """Each gets its own answer: a line of one takes nothing from another, and what one may not order is refused to it."""
+
+    async def ask(sku: str, quantity: int) -> str:
+        line = order_pb2.OrderLine(sku=sku, quantity=decimal_pb2.Decimal(value=str(quantity)))
+        answer = await account.connector.check_availability(contract.CheckAvailabilityRequest(lines=[line]))
+        return answer.lines[0].quantity_available.value
+
+    await ask("SKU-1", 1)
+    before = await account.calls()
+    orders = [("SKU-1", 70), ("SKU-1", 60), ("HELP", 1), ("NOPE", 1)]
+    *told, refused = await asyncio.gather(*(ask(*order) for order in orders), return_exceptions=True)
+
+    assert told == ["100", "100", ""]
+    assert isinstance(refused, Refused)
+    assert refused.reason == "PRODUCT_UNKNOWN"
+    assert await account.calls() - before == 1
 
 
 async def test_prices_are_those_of_the_currency(account: Account) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from libs.common.durable.together import IN_FLIGHT, KEYS_MAX, Together
+from libs.common.together import IN_FLIGHT, KEYS_MAX, Together
 from libs.common.errors import NotDone, Refused
 from libs.common.rpc.interceptors.deadline import ending_in, seconds_for
 
@@ -13,13 +13,13 @@ from libs.common.rpc.interceptors.deadline import ending_in, seconds_for
 class Shelf:
     """Answers with the length of each key, but refuses `bad` and does not know `missing`."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys_max: int = KEYS_MAX) -> None:
         self.asked: list[Sequence[str]] = []
         self.open = asyncio.Event()
         self.open.set()
         self.entered = asyncio.Semaphore(0)
         self.error: Exception | None = None
-        self.together = Together(self._ask)
+        self.together = Together(self._ask, keys_max=keys_max)
 
     async def _ask(self, keys: Sequence[str]) -> Mapping[str, int]:
         self.asked.append(keys)
@@ -102,6 +102,14 @@ async def test_no_statement_asks_for_more_than_its_bound() -> None:
     await asyncio.gather(*map(shelf.length, keys))
 
     assert [len(asked) for asked in shelf.asked] == [KEYS_MAX, 1]
+
+
+async def test_a_question_that_would_pass_the_bound_waits_for_the_next_statement() -> None:
+    shelf = Shelf(keys_max=3)
+
+    await asyncio.gather(*map(shelf.together.get, (["a", "b"], ["c", "d"], ["e"], ["f", "g", "h", "i"])))
+
+    assert shelf.asked == [["a", "b"], ["c", "d", "e"], ["f", "g", "h", "i"]]
 
 
 async def test_what_is_asked_for_several_has_the_deadline_of_none() -> None:

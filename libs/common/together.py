@@ -1,4 +1,4 @@
-"""Reads that wait at the same time, asked with one statement. Open this file when many small reads cost too much.
+"""Reads that wait at the same time, asked for together. Open this file when many small reads cost too much.
 
 What is asked in one pass of the event loop, or while earlier reads are under way, travels together; there is no timer,
 so a single read waits for nobody. An answer is never older than its question.
@@ -16,7 +16,6 @@ from libs.common.errors import Refused
 K = TypeVar("K")
 V = TypeVar("V")
 KEYS_MAX = 1024
-"""Keys in one statement, if not one question alone has more."""
 IN_FLIGHT = 2
 
 
@@ -27,10 +26,16 @@ class _Question(Generic[K, V]):
 
 
 class Together(Generic[K, V]):
-    """Answers questions for values by key; `ask` gets each key once and answers with those that exist."""
+    """Answers questions for values by key; `ask` gets each key once and answers with those that exist.
 
-    def __init__(self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
+    keys_max: keys that are asked for together, if not one question alone has more.
+    """
+
+    def __init__(
+        self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, keys_max: int = KEYS_MAX
+    ) -> None:
         self._ask = ask
+        self._keys_max = keys_max
         self._waiting: deque[_Question[K, V]] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._start_asked = False
@@ -56,8 +61,9 @@ class Together(Generic[K, V]):
             task.add_done_callback(self._answered)
 
     def _next(self) -> list[_Question[K, V]]:
-        questions, count = [self._waiting.popleft()], 0
-        while self._waiting and (count := count + len(questions[-1].keys)) < KEYS_MAX:
+        questions = [self._waiting.popleft()]
+        count = len(questions[0].keys)
+        while self._waiting and (count := count + len(self._waiting[0].keys)) <= self._keys_max:
             questions.append(self._waiting.popleft())
         return [question for question in questions if not question.answer.done()]
 
