@@ -72,7 +72,7 @@ async def test_lines_of_one_item_share_its_stock(account: Account) -> None:
 
 
 async def test_orders_that_wait_for_stock_are_asked_about_by_one_call(account: Account) -> None:
-    """Each gets its own answer: a line of one takes nothing from another, and what one may not order is refused to it."""
+    """Each gets its own answer: a line of one takes nothing from another, and a refusal is one's own."""
 
     async def ask(sku: str, quantity: int) -> str:
         line = order_pb2.OrderLine(sku=sku, quantity=decimal_pb2.Decimal(value=str(quantity)))

@@ -21,8 +21,8 @@ from libs.common.wire import parse_time
 
 CHANGE_TYPE = "ordermesh.connector.v1.ExternalChange"
 OPEN = """
-SELECT d.delivery_id, d.subject, e.data FROM delivery d JOIN event e USING (event_id)
-WHERE d.tenant = $1 AND d.subject = ANY($2::text[]) AND d.target LIKE 'intake:%'
+SELECT d.delivery_id, d.subject, e.data FROM event e JOIN delivery d USING (event_id)
+WHERE e.tenant = $1 AND e.subject = ANY($2::text[]) AND d.target LIKE 'intake:%'
   AND d.state IN ('PENDING', 'RETRYING', 'IN_DOUBT', 'PARKED')
 ORDER BY d.delivery_id FOR UPDATE OF d
 """

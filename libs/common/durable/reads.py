@@ -10,10 +10,10 @@ from libs.common.durable.conditions import sql_of
 from libs.common.durable.model import Delivery
 from libs.common.durable.probes import lookup_statement
 from libs.common.durable.store import Store
-from libs.common.together import Together
 from libs.common.durable.tx import Kind
 from libs.common.durable.tx.kind import COLUMNS
 from libs.common.filtering import Term
+from libs.common.together import Together
 
 A = TypeVar("A", bound=Aggregate)
 AT_HAND: ContextVar[Delivery | None] = ContextVar("at_hand", default=None)

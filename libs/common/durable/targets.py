@@ -21,10 +21,10 @@ from redis.exceptions import RedisError
 from libs.common.context import CallContext, current_context, using
 from libs.common.durable.lanes import LOST, SLOW_DOWN, UNREACHABLE
 from libs.common.durable.model import Delivered, Delivery, Evidence, Follow, Outcome, StoredEvent
-from libs.common.together import Together
 from libs.common.errors import OrdermeshError, Refused
 from libs.common.reach import Reach, after
 from libs.common.telemetry import makes_spans
+from libs.common.together import Together
 
 STREAM_LENGTH_MAX = 100_000
 EVENTS_MAX = 100

@@ -8,15 +8,17 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from libs.common.durable import tables
+from libs.common.durable import aside, tables
 from libs.common.durable.claims import set_back
 from libs.common.durable.leases import CLAIM, DELIVERED, FAILED, HOLD
 from libs.common.durable.migrations import migrate
-from libs.common.durable.operations.queries import Operations
+from libs.common.durable.operations.handling import LAST_TOLD
+from libs.common.durable.operations.queries import DELIVERIES_OF, EXCEPTION_FILTER, Operations
 from libs.common.durable.probes import lookup_statement
 from libs.common.durable.readings import DEPTHS, ROWS_MAX
 from libs.common.durable.rows import _update_statement
 from libs.common.durable.store import schema_of
+from libs.common.durable.tx import proposals
 from libs.common.durable.tx.ahead import _linked_statement
 from libs.common.ids import new_id
 from libs.common.listing import parse_page
@@ -179,24 +181,47 @@ async def test_a_claim_does_not_look_at_what_was_put_off(crowded: World) -> None
     assert touched < 500
 
 
+class Listening:
+    """Hears what is asked, and knows nothing."""
+
+    service = "notes"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, tuple[object, ...]]] = []
+
+    async def fetch(self, query: str, *arguments: object) -> list[object]:
+        self.asked.append((query, arguments))
+        return []
+
+
 async def test_the_exception_queue_is_read_by_its_index(crowded: World) -> None:
-    asked: list[tuple[str, tuple[object, ...]]] = []
-    store = crowded.unit.store
-
-    class Listening:
-        service = store.service
-
-        async def fetch(self, query: str, *arguments: object) -> list[object]:
-            asked.append((query, arguments))
-            return []
-
+    store = Listening()
     page = parse_page("tenant-1", 50, "", "", {})
-    await Operations(Listening()).exceptions("tenant-1", page)  # type: ignore[arg-type]
-    ((query, arguments),) = asked
+    await Operations(store).exceptions("tenant-1", page)  # type: ignore[arg-type]
+    ((query, arguments),) = store.asked
 
     nodes = await plan_of(crowded, query, *arguments)
 
     assert "Seq Scan" not in scanned(nodes, "delivery")
+
+
+async def test_what_has_become_of_one_record_is_found_by_its_events(crowded: World) -> None:
+    store = Listening()
+    page = parse_page("tenant-1", 50, "", 'state = "DISCARDED" AND subject = "notes/7"', EXCEPTION_FILTER)
+    await Operations(store).exceptions("tenant-1", page)  # type: ignore[arg-type]
+    asked = [
+        *store.asked,
+        (DELIVERIES_OF, ("tenant-1", "notes/7", 100)),
+        (LAST_TOLD, ("tenant-1", "notes/7", "stage:0", 9)),
+        (aside.OPEN, ("tenant-1", ["notes/7"])),
+        (proposals.OPEN, ("tenant-1", ["notes/7"])),
+    ]
+
+    for query, arguments in asked:
+        nodes = await plan_of(crowded, query, *arguments)
+
+        assert {"event_tenant_subject_sequence_key", "delivery_event_id_target_key"} <= indexes(nodes)
+        assert "Seq Scan" not in scanned(nodes, "delivery")
 
 
 PLANNED_ONCE = {
@@ -258,7 +283,6 @@ def _nothing_of(kind: str) -> object:
     ("query", "index"),
     [
         ("SELECT * FROM event WHERE tenant = $1 AND subject = $2", "event_tenant_subject_sequence_key"),
-        ("SELECT * FROM delivery WHERE tenant = $1 AND subject = $2", "delivery_subject"),
         ("SELECT * FROM audit WHERE tenant = $1 AND subject = $2 ORDER BY position", "audit_subject"),
         ("SELECT * FROM link WHERE tenant = $1 AND record_id = $2", "link_record"),
     ],

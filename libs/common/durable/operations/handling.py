@@ -34,9 +34,9 @@ from libs.common.errors import NotDone, OrdermeshError, OutcomeUnknown, Refused
 LOG = structlog.get_logger(__name__)
 REHEARSAL = "rehearsal"
 LAST_TOLD = """
-SELECT e.type, e.data FROM delivery d JOIN event e USING (event_id)
-WHERE d.tenant = $1 AND d.subject = $2 AND d.target = $3 AND d.sequence < $4 AND d.state = 'DELIVERED'
-ORDER BY d.sequence DESC LIMIT 1
+SELECT e.type, e.data FROM event e JOIN delivery d USING (event_id)
+WHERE e.tenant = $1 AND e.subject = $2 AND e.sequence < $4 AND d.target = $3 AND d.state = 'DELIVERED'
+ORDER BY e.sequence DESC LIMIT 1
 """
 
 T = TypeVar("T", bound=Tx)

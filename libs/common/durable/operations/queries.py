@@ -30,6 +30,12 @@ EXCEPTION_FILTER = {
     "requested_by": "requested_by",
 }
 DELIVERY_COLUMNS = f"{LISTED}, e.type, e.correlation_id"
+OF_SUBJECT = "e.tenant = $1 AND e.subject = $"
+"""Deliveries of a record are found by way of its events: an index of their own would have to follow each claim."""
+DELIVERIES_OF = f"""
+SELECT {DELIVERY_COLUMNS} FROM event e JOIN delivery d USING (event_id)
+WHERE {OF_SUBJECT}2 ORDER BY d.delivery_id LIMIT $3
+"""  # noqa: S608
 Rows = list[asyncpg.Record]
 
 
@@ -66,13 +72,7 @@ class Operations:
         )
         if not events:
             raise Refused("NOT_FOUND")
-        deliveries = await self._store.fetch(
-            f"SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN event e USING (event_id)"  # noqa: S608
-            " WHERE d.tenant = $1 AND d.subject = $2 ORDER BY d.delivery_id LIMIT $3",
-            tenant,
-            subject,
-            DELIVERIES_MAX,
-        )
+        deliveries = await self._store.fetch(DELIVERIES_OF, tenant, subject, DELIVERIES_MAX)
         attempts = await self.attempts([row["delivery_id"] for row in deliveries])
         audit = await self._store.fetch(
             "SELECT * FROM audit WHERE tenant = $1 AND subject = ANY($2::text[]) ORDER BY position LIMIT $3",
@@ -111,7 +111,10 @@ class Operations:
     async def exceptions(self, tenant: str, page: Page) -> Rows:
         """One page, oldest first, and one row more when there is a next page."""
         where = {"state": "PARKED", **page.where}
-        terms = " ".join(f"AND d.{column} = ${index}" for index, column in enumerate(where, 4))
+        terms = " ".join(
+            f"AND {OF_SUBJECT if column == 'subject' else f'd.{column} = $'}{index}"
+            for index, column in enumerate(where, 4)
+        )
         return await self._store.fetch(
             f"SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN event e USING (event_id)"  # noqa: S608
             f" WHERE d.tenant = $1 AND d.delivery_id > $2 {terms} ORDER BY d.delivery_id LIMIT $3",

@@ -70,9 +70,6 @@ CREATE INDEX delivery_head ON delivery (tenant, target, subject, sequence)
 
 CREATE INDEX delivery_parked ON delivery (tenant, delivery_id) WHERE state IN ('PARKED', 'IN_DOUBT');
 
--- Serves lineage: everything that happened to one record.
-CREATE INDEX delivery_subject ON delivery (tenant, subject);
-
 -- One row per try, never changed.
 CREATE TABLE attempt (
     delivery_id     bigint      NOT NULL,

@@ -22,8 +22,8 @@ PROPOSAL = "proposal:"
 """Prefix of targets that stand for a steward."""
 PROPOSED = "ordermesh.common.v1.ChangeProposed"
 OPEN = """
-SELECT d.delivery_id, d.state, e.data FROM delivery d JOIN event e USING (event_id)
-WHERE d.tenant = $1 AND d.subject = ANY($2::text[]) AND d.target LIKE 'proposal:%'
+SELECT d.delivery_id, d.state, e.data FROM event e JOIN delivery d USING (event_id)
+WHERE e.tenant = $1 AND e.subject = ANY($2::text[]) AND d.target LIKE 'proposal:%'
   AND d.state IN ('PENDING', 'RETRYING', 'PARKED')
 ORDER BY d.delivery_id FOR UPDATE OF d
 """

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from libs.common.together import IN_FLIGHT, KEYS_MAX, Together
 from libs.common.errors import NotDone, Refused
 from libs.common.rpc.interceptors.deadline import ending_in, seconds_for
+from libs.common.together import IN_FLIGHT, KEYS_MAX, Together
 
 
 class Shelf:
