@@ -29,6 +29,7 @@ from ordermesh.common.v1 import event_pb2, event_pb2_grpc
 
 from benchmarks.cpu import is_there, resident_mib, tree_cpu_seconds
 from benchmarks.database import SETTINGS, wear_in
+from benchmarks.erp_stub import LEAVE, RETURN
 from benchmarks.sample import Unexpected
 from libs.cli.child import reachable, send_group
 from libs.cli.config import Surroundings, surroundings
@@ -235,6 +236,18 @@ class Ground:
             yield
         finally:
             await self.freeze(*names)
+
+    @asynccontextmanager
+    async def away(self, name: str) -> AsyncIterator[None]:
+        """An outside system hangs up and refuses connections within the block."""
+        self._signal(LEAVE, name)
+        while await reachable(self._addresses[name]):
+            await asyncio.sleep(PROBE_SECONDS)
+        try:
+            yield
+        finally:
+            self._signal(RETURN, name)
+            await self._until_ready(name)
 
     def _signal(self, number: signal.Signals, *names: str) -> None:
         for name in names:
