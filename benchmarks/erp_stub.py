@@ -1,8 +1,8 @@
 """An ERP that takes 5 ms for anything and forgets it. Open this file to see what everybody's calls meet.
 
 `python -m benchmarks.erp_stub`. As little work as HTTP allows, so that it costs none of the machine that is measured: a
-server such as uvicorn takes a twentieth of it. It also swallows the traces. At LEAVE it hangs up and refuses connections
-until RETURN.
+server such as uvicorn takes a twentieth of it. It also swallows the traces. At LEAVE it hangs up and refuses
+connections until RETURN.
 """
 
 import asyncio

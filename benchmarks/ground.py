@@ -196,12 +196,12 @@ class Ground:
             self._pids[name] = int((await self._nursery.ask(json.dumps(self._specs[name])))["pid"])
         async with asyncio.timeout(READY_LIMIT.total_seconds()):
             for name in wanted:
-                await self._until_ready(name)
+                await self._until(name, listens=True)
 
-    async def _until_ready(self, name: str) -> None:
-        while not await reachable(self._addresses[name]):
+    async def _until(self, name: str, *, listens: bool) -> None:
+        while await reachable(self._addresses[name]) is not listens:
             if not is_there(self._pids[name]):
-                raise SystemExit(f"{name} does not start:\n{self._last_words(name)}")
+                raise SystemExit(f"{name} does not run:\n{self._last_words(name)}")
             await asyncio.sleep(PROBE_SECONDS)
 
     def _last_words(self, name: str) -> str:
@@ -241,13 +241,12 @@ class Ground:
     async def away(self, name: str) -> AsyncIterator[None]:
         """An outside system hangs up and refuses connections within the block."""
         self._signal(LEAVE, name)
-        while await reachable(self._addresses[name]):
-            await asyncio.sleep(PROBE_SECONDS)
+        await self._until(name, listens=False)
         try:
             yield
         finally:
             self._signal(RETURN, name)
-            await self._until_ready(name)
+            await self._until(name, listens=True)
 
     def _signal(self, number: signal.Signals, *names: str) -> None:
         for name in names:

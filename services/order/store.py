@@ -15,10 +15,10 @@ from libs.common.durable.probes import lookup_statement
 from libs.common.durable.reads import Reads
 from libs.common.durable.store import Store
 from libs.common.durable.tables import record_table
-from libs.common.together import Together
 from libs.common.durable.tx import Group, Kind, Records, Tx
 from libs.common.expiring import Expiring
 from libs.common.ownership import Ownership
+from libs.common.together import Together
 from services.order.commands import Routing
 from services.order.domain import KnownCustomer, KnownProduct, Order, Party, customer_name, product_name
 
