@@ -85,7 +85,7 @@ class Extent:
 QUICK = Extent(
     rounds=2,
     seconds=0.5,
-    latency_rounds=3,
+    latency_rounds=2,
     latency_seconds=0.7,
     complete_rounds=1,
     complete_seconds=1.0,
@@ -97,7 +97,7 @@ QUICK = Extent(
     relays=1,
     outage_orders=0,
     whole=False,
-    limit=55.0,
+    limit=54.0,
 )
 FULL = Extent(
     rounds=5,

@@ -94,9 +94,9 @@ class Ground:
             self.data.logs.mkdir(parents=True)
             make_keys(self.data.keys)
             ensure_keys(self.data.keys.seal, TENANTS)
-            await self._start_stores()
-            await wear_in(await self.connect())
+            await self._prepare_stores()
             self._nursery = await self.lasting_child("benchmarks.nursery")
+            await self._start_stores()
             await self._nursery.line()
         except BaseException:
             await self._open.aclose()
@@ -116,7 +116,7 @@ class Ground:
         for port in self._held:
             port.release()
 
-    async def _start_stores(self) -> None:
+    async def _prepare_stores(self) -> None:
         postgres = Postgres(self.data.root)
         log = self.data.logs / "postgres.log"
         await postgres.prepare(log, self.around.inherited)
@@ -136,9 +136,12 @@ class Ground:
             **common_environment(self.data, urls, self.around),
             "ORDERMESH_ENVIRONMENT": "production",
         }
+
+    async def _start_stores(self) -> None:
         for name in (POSTGRES, "redis"):
             self.supervisor.start(name)
         await self.supervisor.until_ready({POSTGRES, "redis"}, READY_LIMIT)
+        await wear_in(await self.connect())
 
     @property
     def _socket(self) -> str:
