@@ -19,6 +19,7 @@ from benchmarks.ground import Ground
 from libs.common.clock import SystemClock
 from libs.common.durable.leases import CLAIM, SET_BACK
 from libs.common.durable.migrations import core_statements
+from libs.common.durable.operations.queries import DELIVERIES_OF
 from libs.common.durable.retention import FORGET_AUDIT, FORGET_DELIVERIES, FORGET_EVENTS, FORGET_KEYS
 
 ROWS = 1_000_000
@@ -50,6 +51,7 @@ def asked(now: datetime) -> Mapping[str, tuple[str, tuple[object, ...]]]:
     return {
         "Claim: 8 due deliveries for each of five targets": (CLAIM, (targets, [8] * 5, now, "lea_1", later)),
         "Put off what waits behind parked deliveries": (SET_BACK, (targets, now, later, 10_000)),
+        "What has become of one record": (DELIVERIES_OF, ("tenant-1", "orders/7", 100)),
         "Forget deliveries and attempts, one step": (FORGET_DELIVERIES, (0, long_ago, 5000)),
         "Forget events, one step": (FORGET_EVENTS, (0, long_ago, 5000)),
         "Forget audit rows, one step": (FORGET_AUDIT, (0, long_ago, 5000, now)),

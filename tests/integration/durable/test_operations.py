@@ -153,6 +153,9 @@ async def test_the_exception_queue_can_be_filtered(desk: Desk) -> None:
     assert await found("owner = master-data") == [other]
     assert await found(f'target = "{STAGE}"') == [stage]
     assert await found('assignee = "operator:1" AND reason = REFERENCE_UNKNOWN') == [other]
+    (shown,) = (await desk.listed(filter="reason = ERP_REFUSED")).exceptions
+    assert await found(f'subject = "{shown.subject}"') == [refused]
+    assert await found(f'subject = "{shown.subject}" AND owner = master-data') == []
     assert await found("state = DELIVERED") == []
     with pytest.raises(Refused):
         await found("tenant = other")
