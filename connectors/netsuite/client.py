@@ -16,10 +16,9 @@ from libs.common.errors import NotDone, OutcomeUnknown
 RECORD = "/services/rest/record/v1"
 SUITEQL = "/services/rest/query/v1/suiteql"
 PAGE_MAX = 1000
-ROWS_MAX = 200_000
-"""Rows of all pages of one question: what belongs to a page of 200 records with 1,000 lines each."""
-QUERY_ROWS_MAX = 100_000
-"""NetSuite gives no more for one query; an answer that goes on beyond is broken, and nobody holds it."""
+ROWS_MAX = 100_000
+"""NetSuite gives no more for one query, and nobody holds more for one question: an answer that goes on beyond is broken.
+"""
 PARAMETERS_MAX = 500
 """Values in one `IN (…)`; the database behind bears 1,000."""
 _STRICT = {
@@ -127,7 +126,7 @@ class NetSuiteClient:
             text = statement.replace("{ids}", ", ".join("?" * len(chunk)))
             offset, more = 0, True
             while more:
-                if offset >= QUERY_ROWS_MAX:
+                if offset >= ROWS_MAX:
                     raise NotDone("SYSTEM_UNAVAILABLE", "NetSuite's answer has no end")
                 page = await self.query(text, chunk, offset=offset)
                 rows += page.rows

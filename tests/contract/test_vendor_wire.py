@@ -264,7 +264,7 @@ async def test_no_more_calls_are_in_flight_than_the_vendor_bears() -> None:
 
 
 async def test_pages_without_end_are_given_up_and_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netsuite_client, "QUERY_ROWS_MAX", 5 * netsuite_client.PAGE_MAX)
+    monkeypatch.setattr(netsuite_client, "ROWS_MAX", 5 * netsuite_client.PAGE_MAX)
 
     async def always_more(visit: Visit) -> None:
         await visit.answer(body=b'{"items": [{"id": "1"}], "hasMore": true}')
