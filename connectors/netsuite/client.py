@@ -17,8 +17,7 @@ RECORD = "/services/rest/record/v1"
 SUITEQL = "/services/rest/query/v1/suiteql"
 PAGE_MAX = 1000
 ROWS_MAX = 100_000
-"""NetSuite gives no more for one query, and nobody holds more for one question: an answer that goes on beyond is broken.
-"""
+"""NetSuite gives no more for one query, and nobody holds more for one question: what goes on beyond is broken."""
 PARAMETERS_MAX = 500
 """Values in one `IN (…)`; the database behind bears 1,000."""
 _STRICT = {
