@@ -92,7 +92,7 @@ class Completing:
     async def complete_after_outage(self, count: int) -> tuple[float, float]:
         """Of orders that came while the ERP was away and the relay tried: seconds from its return to the first that is
         posted, and from there to the last that is paid."""
-        began, first = 0.0, 0.0
+        first = 0.0
 
         async def pay_posted(watched: Sequence[str]) -> Collection[str]:
             nonlocal first
