@@ -13,7 +13,8 @@ from libs.common.durable.claims import set_back
 from libs.common.durable.leases import CLAIM, DELIVERED, FAILED, HOLD
 from libs.common.durable.migrations import migrate
 from libs.common.durable.operations.handling import LAST_TOLD
-from libs.common.durable.operations.queries import DELIVERIES_OF, EXCEPTION_FILTER, Operations
+from libs.common.durable.operations.obsolete import OBSOLETE
+from libs.common.durable.operations.queries import DELIVERIES_OF, EXCEPTION_FILTER, STANDSTILL, Operations
 from libs.common.durable.probes import lookup_statement
 from libs.common.durable.readings import DEPTHS, ROWS_MAX
 from libs.common.durable.rows import _update_statement
@@ -212,6 +213,8 @@ async def test_what_has_become_of_one_record_is_found_by_its_events(crowded: Wor
     asked = [
         *store.asked,
         (DELIVERIES_OF, ("tenant-1", "notes/7", 100)),
+        (STANDSTILL, ("tenant-1", "notes/7")),
+        (OBSOLETE, ("tenant-1", "notes/7", ["stage:%"])),
         (LAST_TOLD, ("tenant-1", "notes/7", "stage:0", 9)),
         (aside.OPEN, ("tenant-1", ["notes/7"])),
         (proposals.OPEN, ("tenant-1", ["notes/7"])),

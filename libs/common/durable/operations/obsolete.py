@@ -9,9 +9,9 @@ from libs.common.errors import POLICIES
 
 SUPERSEDED = "SUPERSEDED"
 OBSOLETE = """
-SELECT delivery_id, reason FROM delivery
-WHERE tenant = $1 AND subject = $2 AND target LIKE ANY($3::text[]) AND state = 'PARKED'
-ORDER BY delivery_id FOR UPDATE
+SELECT d.delivery_id, d.reason FROM event e JOIN delivery d USING (event_id)
+WHERE e.tenant = $1 AND e.subject = $2 AND d.target LIKE ANY($3::text[]) AND d.state = 'PARKED'
+ORDER BY d.delivery_id FOR UPDATE OF d
 """
 
 

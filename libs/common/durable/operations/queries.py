@@ -30,12 +30,15 @@ EXCEPTION_FILTER = {
     "requested_by": "requested_by",
 }
 DELIVERY_COLUMNS = f"{LISTED}, e.type, e.correlation_id"
-OF_SUBJECT = "e.tenant = $1 AND e.subject = $"
-"""Deliveries of a record are found by way of its events: an index of their own would have to follow each claim."""
 DELIVERIES_OF = f"""
 SELECT {DELIVERY_COLUMNS} FROM event e JOIN delivery d USING (event_id)
-WHERE {OF_SUBJECT}2 ORDER BY d.delivery_id LIMIT $3
+WHERE e.tenant = $1 AND e.subject = $2 ORDER BY d.delivery_id LIMIT $3
 """  # noqa: S608
+"""Deliveries of a record are found by way of its events: an index of their own would have to follow each claim."""
+STANDSTILL = """
+SELECT d.delivery_id, d.reason, d.failure_class, d.owner, d.detail FROM event e JOIN delivery d USING (event_id)
+WHERE e.tenant = $1 AND e.subject = $2 AND d.state = 'PARKED' ORDER BY d.delivery_id LIMIT 1
+"""
 Rows = list[asyncpg.Record]
 
 
@@ -111,10 +114,7 @@ class Operations:
     async def exceptions(self, tenant: str, page: Page) -> Rows:
         """One page, oldest first, and one row more when there is a next page."""
         where = {"state": "PARKED", **page.where}
-        terms = " ".join(
-            f"AND {OF_SUBJECT if column == 'subject' else f'd.{column} = $'}{index}"
-            for index, column in enumerate(where, 4)
-        )
+        terms = " ".join(_term(column, index) for index, column in enumerate(where, 4))
         return await self._store.fetch(
             f"SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN event e USING (event_id)"  # noqa: S608
             f" WHERE d.tenant = $1 AND d.delivery_id > $2 {terms} ORDER BY d.delivery_id LIMIT $3",
@@ -187,10 +187,12 @@ def _delivery_id(after: str) -> int:
 
 async def standstill(store: Store, tenant: str, subject: str) -> Mapping[str, object] | None:
     """The parked delivery that holds a record up, where there is one."""
-    rows = await store.fetch(
-        "SELECT delivery_id, reason, failure_class, owner, detail FROM delivery"
-        " WHERE tenant = $1 AND subject = $2 AND state = 'PARKED' ORDER BY delivery_id LIMIT 1",
-        tenant,
-        subject,
-    )
+    rows = await store.fetch(STANDSTILL, tenant, subject)
     return rows[0] if rows else None
+
+
+def _term(column: str, place: int) -> str:
+    """A condition on a delivery's column; see `DELIVERIES_OF` for its subject."""
+    if column == "subject":
+        return f"AND e.tenant = $1 AND e.subject = ${place}"
+    return f"AND d.{column} = ${place}"
