@@ -223,7 +223,7 @@ class Core(Generic[T]):
             draw=self._surroundings.draw,
         )
         self.lanes = relay.lanes
-        ingest = Ingest(unit, self._feeds, take_in, clock=self._clock)
+        ingest = Ingest(unit, self._feeds, take_in, clock=self._clock, draw=self._surroundings.draw)
         self._bell.listen(bell.RELAY, relay.bell)
         for event in ingest.bells.values():
             self._bell.listen(bell.INGEST, event)

@@ -28,6 +28,7 @@ from libs.common.durable.tx.ahead import read_linked_ahead
 from libs.common.durable.unit import Unit, is_away
 from libs.common.errors import NotDone, OrdermeshError
 from libs.common.metrics import INGESTED
+from libs.common.retry import RetryPolicy, wait_before
 from libs.common.telemetry import new_traceparent
 
 LOG = structlog.get_logger(__name__)
@@ -36,8 +37,8 @@ PAGE = 200
 TOGETHER_MAX = 50
 """Changes of one commit: whoever commits beside it waits until it is on the disk."""
 READ_SECONDS = 60.0
-FAULT_WAIT_MAX = timedelta(seconds=30)
-FAULT_WAIT_MIN = timedelta(milliseconds=500)
+AGAIN_AFTER = RetryPolicy(wait_max=timedelta(seconds=30))
+"""A reading that failed has changed nothing, so it is repeated as soon as a delivery is, and never given up."""
 
 T = TypeVar("T", bound=Tx)
 
@@ -77,11 +78,20 @@ class Feed:
 class Ingest(Generic[T]):
     """Takes one service's feeds in."""
 
-    def __init__(self, unit: Unit[T], feeds: Sequence[Feed], take_in: TakeIn[T], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        unit: Unit[T],
+        feeds: Sequence[Feed],
+        take_in: TakeIn[T],
+        *,
+        clock: Clock,
+        draw: Callable[[], float],
+    ) -> None:
         self._unit = unit
         self._feeds = feeds
         self._take_in = take_in
         self._clock = clock
+        self._draw = draw
         self.bells = {feed: asyncio.Event() for feed in feeds}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -109,11 +119,17 @@ class Ingest(Generic[T]):
             except Exception as error:  # noqa: BLE001  (the outermost loop: whatever fails, the feed goes on)
                 failures += 1
                 await self._note_failure(feed, error)
-                wait = min(FAULT_WAIT_MIN * 2 ** min(failures, 10), FAULT_WAIT_MAX)
-                await self._clock.wait(stop, wait)
+                await self._clock.wait(stop, self._wait_after(failures, error))
                 continue
             failures = 0
             await self._clock.wait(bell, feed.every)
+
+    def _wait_after(self, failures: int, error: Exception) -> timedelta:
+        """Longer with each failure in a row, by chance a little, so that feeds do not come back all at once; at least
+        what the system asks for."""
+        asked = error.retry_after if isinstance(error, OrdermeshError) else None
+        wait = wait_before(failures + 1, AGAIN_AFTER, self._draw())
+        return max(wait, min(asked or timedelta(0), AGAIN_AFTER.retry_after_max))
 
     async def run_once(self, feed: Feed) -> int:
         """Takes one page in; the number of changes read."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from random import random
 
 import pytest
 from ordermesh.common.v1 import external_ref_pb2
@@ -13,7 +14,7 @@ from libs.common.aggregate import Link, is_stale
 from libs.common.durable import ingest as ingest_module
 from libs.common.durable.aside import IntakeTarget
 from libs.common.durable.cursors import Raced
-from libs.common.durable.ingest import FAULT_WAIT_MAX, FAULT_WAIT_MIN, PAGE, Feed, Ingest
+from libs.common.durable.ingest import AGAIN_AFTER, PAGE, Feed, Ingest
 from libs.common.durable.unit import Unit
 from libs.common.errors import NotDone, OutcomeUnknown, Refused
 from libs.common.telemetry import accepted_traceparent, ids_in
@@ -73,12 +74,19 @@ class Inward:
         self.world = world
         self.system = MemorySystem()
         self.take_in = TakesIn()
+        self.drawn = 0.0
         self.feed = Feed("acme", "erp", "KIND_ORDER", self.system, EVERY)
         self.ingest = self.new_ingest()
 
     def new_ingest(self, unit: Unit[NoteTx] | None = None) -> Ingest[NoteTx]:
         """Of another process."""
-        return Ingest(unit or self.world.unit, [self.feed], self.take_in, clock=self.world.clock)
+        return Ingest(
+            unit or self.world.unit,
+            [self.feed],
+            self.take_in,
+            clock=self.world.clock,
+            draw=lambda: self.drawn,
+        )
 
     def says(self, *changes: change_pb2.ExternalChange) -> None:
         self.system.feed += [connector_service_pb2.ReadChangesResponse(change=change) for change in changes]
@@ -247,7 +255,12 @@ async def test_a_page_of_what_is_known_asks_for_it_by_one_statement(inward: Inwa
             await inward.take_in(change, tx)
 
     inward.says(*(a_change(str(number), "new", minute=1) for number in range(20)))
-    assert await Ingest(inward.world.unit, [], take_in, clock=inward.world.clock).run_once(inward.feed) == 20
+    assert (
+        await Ingest(inward.world.unit, [], take_in, clock=inward.world.clock, draw=random).run_once(
+            inward.feed
+        )
+        == 20
+    )
 
     assert set(await inward.texts()) == {"new"}
     assert asked == []
@@ -584,12 +597,12 @@ async def test_a_feed_that_fails_is_noted_and_left_alone_longer_and_longer(
     inward: Inward, fault: Exception, reason: str
 ) -> None:
     inward.says(a_change("1", "one"))
-    inward.system.read_faults.extend([Fault(fault)] * 8)
+    inward.system.read_faults.extend([Fault(fault)] * 11)
     waits: list[timedelta | None] = []
     clock = inward.world.clock
 
     async with running(inward.ingest):
-        for _ in range(8):
+        for _ in range(11):
             await clock.someone_waits()
             waits.append(clock.due_in)
             inward.ingest.bells[inward.feed].set()  # a bell does not shorten it
@@ -602,9 +615,38 @@ async def test_a_feed_that_fails_is_noted_and_left_alone_longer_and_longer(
         await clock.someone_waits()
         assert clock.due_in == EVERY
 
-    assert waits == [min(FAULT_WAIT_MIN * 2**number, FAULT_WAIT_MAX) for number in range(1, 9)]
+    least = [min(AGAIN_AFTER.wait_min * 2**number, AGAIN_AFTER.wait_max) / 2 for number in range(11)]
+    assert waits == least
+    assert least[-1] == timedelta(seconds=15)
     assert await inward.texts() == ["one"]
     assert await inward.world.rows("SELECT reason FROM cursor") == [{"reason": ""}]
+
+
+async def test_feeds_that_failed_together_are_not_read_again_together(inward: Inward) -> None:
+    inward.system.read_faults.append(Fault(NotDone("SYSTEM_UNAVAILABLE")))
+    inward.drawn = 0.5
+
+    async with running(inward.ingest):
+        await inward.world.clock.someone_waits()
+        assert inward.world.clock.due_in == AGAIN_AFTER.wait_min * 0.75
+
+
+@pytest.mark.parametrize(
+    ("asked", "waits"),
+    [
+        (timedelta(seconds=90), timedelta(seconds=90)),
+        (timedelta(milliseconds=1), AGAIN_AFTER.wait_min / 2),
+        (timedelta(days=9), AGAIN_AFTER.retry_after_max),
+    ],
+)
+async def test_a_system_that_says_when_to_read_again_is_left_alone_until_then(
+    inward: Inward, asked: timedelta, waits: timedelta
+) -> None:
+    inward.system.read_faults.append(Fault(NotDone("SYSTEM_THROTTLED", retry_after=asked)))
+
+    async with running(inward.ingest):
+        await inward.world.clock.someone_waits()
+        assert inward.world.clock.due_in == waits
 
 
 async def test_a_feed_that_hangs_is_given_up_in_time(inward: Inward, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -627,7 +669,9 @@ async def test_a_feed_that_fails_does_not_delay_another(inward: Inward) -> None:
     broken = Feed("acme", "crm", "KIND_ORDER", MemorySystem(), EVERY)
     broken.changes.read_faults.extend([Fault(ValueError())] * 9)  # type: ignore[attr-defined]
     inward.says(a_change("1", "one"))
-    ingest = Ingest(inward.world.unit, [broken, inward.feed], inward.take_in, clock=inward.world.clock)
+    ingest = Ingest(
+        inward.world.unit, [broken, inward.feed], inward.take_in, clock=inward.world.clock, draw=random
+    )
 
     async with running(ingest):
         await until(inward.texts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from random import random
 
 from ordermesh.connector.v1 import connector_service_pb2
 
@@ -90,7 +91,7 @@ async def test_an_open_breaker_and_a_pause_that_was_asked_for_are_told(world: Wo
 async def test_a_feed_is_behind_since_it_was_last_read_to_its_end(world: World) -> None:
     system = MemorySystem()
     feeds = [Feed(tenant, "erp", "KIND_ORDER", system, timedelta(seconds=5)) for tenant in ("acme", "globex")]
-    ingest = Ingest(world.unit, feeds, TakesIn(), clock=world.clock)
+    ingest = Ingest(world.unit, feeds, TakesIn(), clock=world.clock, draw=random)
     lags = Lags(ingest, world.unit.store, world.clock)
     world.advance(30)
     await ingest.run_once(feeds[0])
@@ -107,7 +108,7 @@ async def test_changes_read_are_counted_by_system_and_kind(world: World) -> None
     system = MemorySystem()
     read = counted("ordermesh_ingest_changes_total", system="erp", kind="order")
     feed = Feed("acme", "erp", "KIND_ORDER", system, timedelta(seconds=5))
-    ingest = Ingest(world.unit, [feed], TakesIn(), clock=world.clock)
+    ingest = Ingest(world.unit, [feed], TakesIn(), clock=world.clock, draw=random)
     system.feed += [
         connector_service_pb2.ReadChangesResponse(change=change) for change in (a_change("1"), a_change("2"))
     ]

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
+from random import random
 
 import pytest
 from ordermesh.common.v1 import external_ref_pb2
@@ -40,7 +41,7 @@ class Safe:
         self.desk = Desk(world)
         self.system = MemorySystem()
         self.feed = Feed("acme", "erp", "KIND_CUSTOMER", self.system, EVERY)
-        self.ingest = Ingest(world.unit, [self.feed], self.take_in, clock=world.clock)
+        self.ingest = Ingest(world.unit, [self.feed], self.take_in, clock=world.clock, draw=random)
         self.intake = world.new_relay({INTAKE: IntakeTarget(self.take_in)})
         self.refuses = True
         self.desk.servicer = OperationsServicer(
