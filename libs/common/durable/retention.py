@@ -1,6 +1,8 @@
 """How long history is kept, and the statements that take it out. Open this file to change what may go and when.
 
-    delivery, attempt   once delivered or discarded, after `history`; the sealed copies go with the attempts
+    delivery            once delivered or discarded, after `history`
+    attempt             with a whole range of time (`ranges.py`), later than its delivery by a range at most; the sealed
+                        copies go with it
     event               after `history`, once no delivery of it is left
     audit               after `audit`, oldest first; `audit_anchor` keeps the hash the rest goes on from
     idempotency         when a key's own time is up
@@ -29,7 +31,7 @@ WITH next AS (
       AND create_time < $2 AND (settle_time IS NULL OR settle_time < $2)
     RETURNING delivery_id
 ), tries AS (
-    DELETE FROM attempt WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM gone))
+    DELETE FROM attempt_rest WHERE delivery_id = ANY (ARRAY(SELECT delivery_id FROM gone))
 )
 SELECT (SELECT count(*) FROM gone) AS gone, max(delivery_id) AS last,
        coalesce(bool_and(create_time < $2), false) AND count(*) = $3 AS more

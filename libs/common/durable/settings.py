@@ -28,8 +28,8 @@ class ServiceSettings(ProcessSettings):
     `Prefer: wait` waits for it. On Linux it holds for the process's session too, if that is its own. 0: not at all.
     Where groups share out the CPU, as in Kubernetes, they decide."""
     history_days: int = Field(default=400, validation_alias="ORDERMESH_HISTORY_DAYS", ge=0, le=36_500)
-    """Days that deliveries which are done, their attempts with the sealed copies, and their events are kept; what is
-    still under way stays however old it is. 0 keeps them for good."""
+    """Days that deliveries which are done and their events are kept. Attempts with their sealed copies go later, by a
+    sixth of that time and 30 days at most. What is still under way stays however old it is. 0 keeps them for good."""
     audit_days: int = Field(default=3660, validation_alias="ORDERMESH_AUDIT_DAYS", ge=0, le=36_500)
     """Days that audit rows are kept. The hash of a subject's last row that went stays, so that the rest can still be
     verified. 0 keeps them for good."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from libs.common.clock import Clock
+from libs.common.durable import ranges
 from libs.common.durable.retention import FORGET_KEYS, Plan, Retention
 from libs.common.durable.store import Store
 from libs.common.errors import OrdermeshError
@@ -40,12 +41,15 @@ async def forget_keys(store: Store, now: datetime) -> int:
 async def forget_history(
     store: Store, now: datetime, retention: Retention, stop: asyncio.Event
 ) -> dict[str, int]:
-    """All that is too old, step by step until `stop`; the number of rows by table."""
+    """All that is too old, step by step until `stop`; the number of rows by table. Tries are not counted."""
     forgotten = {}
+    await ranges.make_ahead(store, now, retention.history)
     for plan in retention.plans(now):
         forgotten[plan.table] = await _forget(store, plan, stop)
         if forgotten[plan.table]:
             LOG.info("forgotten", table=plan.table, rows=forgotten[plan.table], service=store.service)
+    if retention.history is not None:
+        await ranges.drop_old(store, now - retention.history)
     return forgotten
 
 

@@ -52,7 +52,7 @@ async def test_every_table_of_the_script_is_declared(world: World) -> None:
         "SELECT table_name FROM information_schema.tables WHERE table_schema = $1", schema_of(world.service)
     )
 
-    assert {row["table_name"] for row in rows} == {*tables.METADATA.tables, "notes"}
+    assert {row["table_name"] for row in rows} == {*tables.METADATA.tables, "attempt_rest", "notes"}
 
 
 async def test_migrations_may_start_at_once_and_again(postgres: Postgres) -> None:

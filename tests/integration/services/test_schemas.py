@@ -12,7 +12,12 @@ from libs.common.testing.stores import Postgres
 from tests.integration.services.conftest import ROOT, url_of
 from tests.integration.services.world import SERVICES, World
 
-COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = $1"
+COLUMNS = """
+SELECT relname AS table_name, attname AS column_name FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+  AND attnum > 0 AND NOT attisdropped
+"""
+"""A partition has those of its table."""
 VERSIONS = {("alembic_version", "version_num")}
 
 

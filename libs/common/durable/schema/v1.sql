@@ -70,7 +70,7 @@ CREATE INDEX delivery_head ON delivery (tenant, target, subject, sequence)
 
 CREATE INDEX delivery_parked ON delivery (tenant, delivery_id) WHERE state IN ('PARKED', 'IN_DOUBT');
 
--- One row per try, never changed.
+-- One row per try, never changed. In ranges of time, each of which goes as a table (`ranges.py`).
 CREATE TABLE attempt (
     delivery_id     bigint      NOT NULL,
     number          integer     NOT NULL,
@@ -84,7 +84,9 @@ CREATE TABLE attempt (
     request_digest  bytea       NOT NULL,  -- SHA-256, empty where nothing was sent
     response_digest bytea       NOT NULL,
     sealed_exchange bytea       NOT NULL   -- request and answer, encrypted; empty without a sealing key
-);
+) PARTITION BY RANGE (start_time);
+
+CREATE TABLE attempt_rest PARTITION OF attempt DEFAULT;
 
 CREATE INDEX attempt_delivery ON attempt (delivery_id, number);
 
