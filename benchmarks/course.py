@@ -75,7 +75,7 @@ class Extent:
     erp_calls: int
     relays: int
     outage_orders: int
-    """Orders that wait when the ERP comes back; 0 = not measured."""
+    """Orders that come while the ERP is away for an hour; 0 = not measured."""
     whole: bool
     """With the ways that no ratio of the table needs."""
     limit: float
@@ -112,7 +112,7 @@ FULL = Extent(
     growth_seconds=2.0,
     erp_calls=2_000,
     relays=4,
-    outage_orders=1_000,
+    outage_orders=3_600,
     whole=True,
     limit=590.0,
 )
@@ -222,8 +222,9 @@ class Course:
             ways, extent.complete_rounds, extent.complete_seconds, self._until(0.55), self._say
         )
         if extent.outage_orders:
-            found.take(await complete.catch_up(ways, extent.outage_orders, found))
             found.take(await complete.scale_out(ways, extent.complete_seconds, (1, 2, 4), self._say))
+            self._say("an hour's outage")
+            found.take(await complete.catch_up(ways, extent.outage_orders, found))
         return found
 
     async def _calls(self, ground: Ground) -> Found:

@@ -30,6 +30,7 @@ from ordermesh.common.v1 import event_pb2, event_pb2_grpc
 from benchmarks.cpu import is_there, resident_mib, tree_cpu_seconds
 from benchmarks.database import SETTINGS, wear_in
 from benchmarks.erp_stub import LEAVE, RETURN
+from benchmarks.hurry import AS_EVER, HURRY
 from benchmarks.sample import Unexpected
 from libs.cli.child import reachable, send_group
 from libs.cli.config import Surroundings, surroundings
@@ -250,6 +251,15 @@ class Ground:
         finally:
             self._signal(RETURN, name)
             await self._until(name, listens=True)
+
+    @asynccontextmanager
+    async def hurrying(self, *names: str) -> AsyncIterator[None]:
+        """Time passes faster for these processes, which run on such a clock, within the block."""
+        self._signal(HURRY, *names)
+        try:
+            yield
+        finally:
+            self._signal(AS_EVER, *names)
 
     def _signal(self, number: signal.Signals, *names: str) -> None:
         for name in names:
