@@ -28,8 +28,8 @@ ORDER BY d.delivery_id FOR UPDATE OF d
 """
 CLOSE = """
 UPDATE delivery
-SET state = 'DISCARDED', reason = 'SUPERSEDED', failure_class = $3, owner = $4, lease_id = NULL, park_time = NULL,
-    settle_time = $2
+SET state = 'DISCARDED', reason = 'SUPERSEDED', failure_class = $3, owner = $4, lease_id = NULL, lease_end = NULL,
+    park_time = NULL, settle_time = $2
 WHERE delivery_id = ANY($1::bigint[])
 """
 

@@ -141,10 +141,10 @@ def holding(rows: Sequence[Row], lease: Lease, now: datetime, closed: Sequence[i
     return Errand("held", leases.HOLD, [*columns, now, lease.lease_id, lease.end, closed])
 
 
-async def hand_back(driver: asyncpg.Connection, deliveries: Sequence[Delivery], now: datetime) -> None:
-    """Gives deliveries back that were not tried."""
+async def hand_back(driver: asyncpg.Connection, deliveries: Sequence[Delivery]) -> None:
+    """Gives deliveries back that were not tried; they are due as they were before."""
     ids, held = [d.delivery_id for d in deliveries], [d.lease_id for d in deliveries]
-    await driver.execute(leases.HAND_BACK, ids, held, now)
+    await driver.execute(leases.HAND_BACK, ids, held)
 
 
 async def set_back(driver: asyncpg.Connection, targets: Sequence[str], now: datetime) -> bool:

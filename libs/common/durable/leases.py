@@ -1,6 +1,6 @@
 """The statements by which deliveries are claimed, settled and handed back. Open this file to see who may hold a row.
 
-A row is held by writing a lease id and moving `due_time` to the lease's end. Of one subject and target only the oldest
+A row is held by writing a lease into it, which no index knows of. Of one subject and target only the oldest
 open delivery can be claimed, so events of one record arrive in order; a parked one holds its followers back.
 
 What is said for each commit is planned once (`given_rows`, `probe`).
@@ -53,6 +53,7 @@ WITH due AS (
         WHERE d.target = lane.target
           AND d.state IN ('PENDING', 'RETRYING', 'IN_DOUBT')
           AND d.due_time <= $3
+          AND (d.lease_end IS NULL OR d.lease_end <= $3)
           AND d.sequence = (
               SELECT p.sequence FROM delivery p
               WHERE p.tenant = d.tenant AND p.target = d.target AND p.subject = d.subject
@@ -67,7 +68,7 @@ UPDATE delivery d
 SET attempt = d.attempt + 1,
     state = CASE WHEN d.lease_id IS NOT NULL AND d.target LIKE 'connector:%' THEN 'IN_DOUBT' ELSE d.state END,
     lease_id = $4,
-    due_time = $5
+    lease_end = $5
 FROM due
 CROSS JOIN {probe("held", "delivery", "ctid AS place, event_id", delivery_id="due.delivery_id")}
 CROSS JOIN {probe("e", "event", "*", event_id="held.event_id")}
@@ -94,7 +95,7 @@ RETURNING d.delivery_id AS number, '' AS name, d.target AS target, EXISTS (
 DELIVERED = f"""
 UPDATE delivery d
 SET state = 'DELIVERED', due_time = {{1}}::timestamptz, settle_time = {{1}}::timestamptz, park_time = NULL,
-    lease_id = NULL, reason = '', failure_class = '', owner = '', detail = '', pointer = ''
+    lease_id = NULL, lease_end = NULL, reason = '', failure_class = '', owner = '', detail = '', pointer = ''
 FROM {SETTLED}
 CROSS JOIN {PLACE}
 WHERE d.ctid = held.place
@@ -104,7 +105,7 @@ WHERE d.ctid = held.place
 FAILED = f"""
 UPDATE delivery d
 SET state = s.state, due_time = s.due_time, attempt = s.attempt, reason = s.reason, failure_class = s.failure_class,
-    owner = s.owner, detail = s.detail, pointer = s.pointer, lease_id = NULL, settle_time = NULL,
+    owner = s.owner, detail = s.detail, pointer = s.pointer, lease_id = NULL, lease_end = NULL, settle_time = NULL,
     park_time = CASE WHEN s.state = 'PARKED' THEN {{9}}::timestamptz ELSE NULL END
 FROM {VERDICTS}
 CROSS JOIN {PLACE}
@@ -113,10 +114,12 @@ WHERE d.ctid = held.place
 """  # noqa: S608
 
 HOLD = f"""
-INSERT INTO delivery (tenant, event_id, subject, sequence, target, state, create_time, attempt, due_time, lease_id)
+INSERT INTO delivery (
+    tenant, event_id, subject, sequence, target, state, create_time, attempt, due_time, lease_id, lease_end)
 SELECT n.tenant, n.event_id, n.subject, n.sequence, n.target, 'PENDING', {{5}}::timestamptz, line.is_free::integer,
-    CASE WHEN line.is_free THEN {{7}}::timestamptz ELSE {{5}}::timestamptz END,
-    CASE WHEN line.is_free THEN {{6}}::text END
+    {{5}}::timestamptz,
+    CASE WHEN line.is_free THEN {{6}}::text END,
+    CASE WHEN line.is_free THEN {{7}}::timestamptz END
 FROM {MADE}
 CROSS JOIN LATERAL (
     SELECT (
@@ -132,7 +135,7 @@ RETURNING delivery_id AS number, event_id AS name, target, lease_id IS NOT NULL 
 open. Finds those that are."""
 
 HAND_BACK = """
-UPDATE delivery SET lease_id = NULL, due_time = $3, attempt = attempt - 1
+UPDATE delivery SET lease_id = NULL, lease_end = NULL, attempt = attempt - 1
 WHERE delivery_id = ANY($1::bigint[]) AND lease_id = ANY($2::text[])
 """
 

@@ -34,7 +34,7 @@ ROWS_MAX = 100_000
 OPEN = (State.PENDING, State.RETRYING, State.IN_DOUBT, State.PARKED)
 DEPTHS = """
 SELECT target, state, count(*) AS items, min(create_time) AS oldest, min(due_time) AS due FROM (
-    SELECT target, state, create_time, due_time FROM delivery
+    SELECT target, state, create_time, coalesce(lease_end, due_time) AS due_time FROM delivery
     WHERE state IN ('PENDING', 'RETRYING', 'IN_DOUBT', 'PARKED') LIMIT $1
 ) open GROUP BY target, state
 """

@@ -226,7 +226,7 @@ class Relay(Generic[T]):
             self.lanes[delivery.target].in_flight -= 1
         try:
             async with self._unit.store.driver() as driver:
-                await claims.hand_back(driver, claimed, self._clock.now())
+                await claims.hand_back(driver, claimed)
         except AGAIN + UNREACHABLE as error:
             LOG.info("not_handed_back", cause=type(error).__name__, deliveries=len(claimed))
 

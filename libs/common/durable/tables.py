@@ -47,9 +47,9 @@ DELIVERY = _table(
     state=sa.Text,
     attempt=sa.Integer,
     due_time=TIME,
-    **_texts(
-        "lease_id", "reason", "failure_class", "owner", "detail", "pointer", "assignee", "pinned_mapping"
-    ),
+    lease_id=sa.Text,
+    lease_end=TIME,
+    **_texts("reason", "failure_class", "owner", "detail", "pointer", "assignee", "pinned_mapping"),
     create_time=TIME,
     park_time=TIME,
     settle_time=TIME,

@@ -1,7 +1,7 @@
 """The tables are what `tables.py` says they are; what is asked often is found without looking through everything."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.common.durable import aside, tables
-from libs.common.durable.claims import set_back
+from libs.common.durable.claims import claim, set_back
 from libs.common.durable.leases import CLAIM, DELIVERED, FAILED, HOLD
 from libs.common.durable.migrations import migrate
 from libs.common.durable.operations.handling import LAST_TOLD
@@ -148,6 +148,20 @@ async def test_a_claim_without_anything_due_looks_at_nothing(crowded: World) -> 
     touched = nodes[0]["Shared Hit Blocks"]
     assert isinstance(touched, int)
     assert touched < 50
+
+
+async def test_a_claim_touches_no_index(world: World) -> None:
+    """Where every row is due, for each of several targets."""
+    for number in range(200):
+        await world.write(str(number), "stage:0", "stage:1", "stage:2")
+
+    async with world.unit.store.driver() as driver, driver.transaction():
+        claimed = await claim(driver, {"stage:0": 64}, world.clock.now(), "lea_1", timedelta(minutes=1))
+        (found,) = await driver.fetch(
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relid = 'delivery'::regclass"
+        )
+
+    assert (len(claimed), found["n_tup_upd"], found["n_tup_hot_upd"]) == (64, 64, 64)
 
 
 async def test_a_claim_takes_no_longer_the_more_waits_behind_one_record(crowded: World) -> None:

@@ -82,7 +82,13 @@ async def _decide(tx: Tx, row: Row, changes: Row, decision: str, reason: str) ->
     delivery_id = int(str(row["delivery_id"]))
     tx.remember(_place(tx, delivery_id), decision)
     tx.writes.updates.setdefault(tables.DELIVERY, []).append(
-        {"delivery_id": delivery_id, **changes, "lease_id": None, "was_state": row["state"]}
+        {
+            "delivery_id": delivery_id,
+            **changes,
+            "lease_id": None,
+            "lease_end": None,
+            "was_state": row["state"],
+        }
     )
     told = f"{decision}, because: {reason}" if reason else decision
     await audit(tx, delivery_id, "proposal", f"state={row['state']}", told)

@@ -34,8 +34,9 @@ CREATE TABLE event (
     UNIQUE (tenant, subject, sequence)
 );
 
--- One row per event and target that hears of it. `due_time` is when to try next; while a relay holds the row it is when
--- the lease ends, so one index serves both. A lease that ended was held by a process that died: what it did is in doubt.
+-- One row per event and target that hears of it. A relay that tries it holds it under a lease, of which no index knows:
+-- claiming a row changes its page and nothing else. A lease that ended was held by a process that died: what it did is in
+-- doubt.
 CREATE TABLE delivery (
     delivery_id    bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant         text        NOT NULL,
@@ -45,8 +46,9 @@ CREATE TABLE delivery (
     sequence       bigint      NOT NULL,
     state          text        NOT NULL,  -- PENDING RETRYING IN_DOUBT PARKED DELIVERED DISCARDED
     attempt        integer     NOT NULL DEFAULT 0,
-    due_time       timestamptz NOT NULL,
+    due_time       timestamptz NOT NULL,   -- when to try next
     lease_id       text,
+    lease_end      timestamptz,
     reason         text        NOT NULL DEFAULT '',
     failure_class  text        NOT NULL DEFAULT '',
     owner          text        NOT NULL DEFAULT '',

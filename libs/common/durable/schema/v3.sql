@@ -13,7 +13,7 @@ CREATE TABLE audit_anchor (
 
 -- A delivery changes two or three times and then never again: room on its page, and a vacuum after one change in fifty
 -- instead of one in five, so that claims do not wade through dead rows.
-ALTER TABLE delivery SET (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
+ALTER TABLE delivery SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
     autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 
 -- One row that changes with every page read: updates stay on their page and touch no index.

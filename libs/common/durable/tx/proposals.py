@@ -112,6 +112,7 @@ async def withdraw(tx: ProposalTx, subject: str, fields: Collection[str]) -> Map
                 "failure_class": POLICIES["SUPERSEDED"].failure_class,
                 "owner": POLICIES["SUPERSEDED"].owner,
                 "lease_id": None,
+                "lease_end": None,
                 "park_time": None,
                 "settle_time": tx.now,
                 "was_state": row["state"],
