@@ -23,8 +23,8 @@ REPEAT_EVERY = 10
 WAIT_MIN = timedelta(milliseconds=100)
 WAIT_MAX = timedelta(seconds=2)
 ACCEPTED = 202
-REPEATABLE = frozenset({409, 429, 502, 503, 504})
-IN_FLIGHT = "IDEMPOTENCY_IN_FLIGHT"
+REPEATABLE = frozenset({429, 502, 503, 504})
+CONFLICT = 409
 
 
 class Refused(Exception):
@@ -167,9 +167,9 @@ class Submitter:
 
 
 def _may_repeat(response: httpx.Response) -> bool:
-    """Of 409 only the one that says that the first request still runs."""
-    if response.status_code == 409:
-        return IN_FLIGHT in response.text
+    """Of 409 those that say so: the first request still runs, or other changes kept coming in between."""
+    if response.status_code == CONFLICT:
+        return response.json()["retryable"] is True
     return response.status_code in REPEATABLE
 
 

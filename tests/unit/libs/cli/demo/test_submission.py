@@ -77,7 +77,7 @@ def lost(_: int) -> httpx.Response:
         lambda: httpx.Response(429, headers={"Retry-After": "1"}),
         lambda: httpx.Response(503),
         lambda: httpx.Response(504),
-        lambda: httpx.Response(409, json={"code": "IDEMPOTENCY_IN_FLIGHT"}),
+        lambda: httpx.Response(409, json={"code": "IDEMPOTENCY_IN_FLIGHT", "retryable": True}),
         lambda: lost(0),
     ],
     ids=["throttled", "away", "outcome unknown", "in flight", "connection lost"],
@@ -94,7 +94,7 @@ async def test_an_order_without_usable_answer_is_sent_again_with_the_same_key(
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 422, 500])
 async def test_a_refusal_is_never_repeated(status: int) -> None:
     with pytest.raises(ExceptionGroup) as caught:
-        await submit(lambda seen: httpx.Response(status, json={"code": "CONFLICT"}), 1)
+        await submit(lambda seen: httpx.Response(status, json={"retryable": False}), 1)
     (refusal,) = caught.value.exceptions
     assert isinstance(refusal, Refused)
     assert str(status) in str(refusal)
