@@ -9,6 +9,7 @@ A command runs before its key is looked up (`repetitions.py`); one that was answ
 import asyncio
 import typing
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import timedelta
 from functools import lru_cache, partial
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -40,6 +41,9 @@ STRETCH = 2
 millisecond."""
 WAITING_MAX = 4096
 RUNS_MAX = 6
+RUNS_AT_ONCE = 3
+RUNS_APART = timedelta(milliseconds=20)
+"""Before the fourth run, and twice as long before each one after it: who is in the way for long gets time."""
 AWAY_MAX = 2
 """Commands in a row that find the database away, after which the rest of their group does not try."""
 
@@ -248,6 +252,8 @@ class Unit(Generic[T]):
         """
         links_taken = 0
         for run in range(RUNS_MAX):
+            if run >= RUNS_AT_ONCE:
+                await self.clock.wait(asyncio.Event(), RUNS_APART * 2 ** (run - RUNS_AT_ONCE))
             try:
                 return await self._commit_once(work)
             except AGAIN as error:

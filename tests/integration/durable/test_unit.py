@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -11,6 +12,7 @@ from libs.common.aggregate import Link
 from libs.common.context import current_context, using
 from libs.common.durable import unit as unit_module
 from libs.common.errors import NotDone, Refused
+from libs.common.testing.clock import START
 from libs.common.testing.records import (
     ChangeNote,
     Note,
@@ -340,10 +342,13 @@ async def test_a_commit_that_keeps_losing_gives_up_as_not_done(world: World) -> 
         return await write_note(command, tx)
 
     with pytest.raises(NotDone) as error:
-        await world.unit.run_once(always_in_the_way, WriteNote("x"), render_note, a_key("k"))
+        await world.as_time_passes(
+            world.unit.run_once(always_in_the_way, WriteNote("x"), render_note, a_key("k"))
+        )
 
     assert error.value.reason == "CONFLICT"
     assert len(runs) == unit_module.RUNS_MAX
+    assert world.clock.now() - START == timedelta(milliseconds=20 + 40 + 80)
     assert await world.counts() == NOTHING
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import TypeVar
 
 import asyncpg
 from ordermesh.connector.v1 import change_pb2
@@ -31,6 +32,7 @@ from libs.common.testing.records import (
 )
 from libs.common.testing.stores import Postgres
 
+T = TypeVar("T")
 ERP = "connector:erp"
 Row = Mapping[str, object]
 
@@ -146,6 +148,14 @@ class World:
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(timedelta(seconds=seconds))
+
+    async def as_time_passes(self, work: Awaitable[T]) -> T:
+        """Does it while time goes on whenever somebody waits."""
+        doing = asyncio.ensure_future(work)
+        while not doing.done():
+            self.clock.advance(self.clock.due_in or timedelta(0))
+            await asyncio.sleep(0)
+        return await doing
 
 
 async def until(holds: Callable[[], Awaitable[object]]) -> None:
