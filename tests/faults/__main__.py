@@ -123,7 +123,8 @@ async def _try_one(
     except TimeoutError:
         said = [f"not over after {TRIAL_SECONDS} s"]
     except Exception as error:  # noqa: BLE001  (the outermost loop: the other trials are tried all the same)
-        said = [f"the trial itself broke: {type(error).__name__}: {error}"[:BROKEN_CHARACTERS_MAX]]
+        cause = _first_cause(error)
+        said = [f"the trial itself broke: {type(cause).__name__}: {cause}"[:BROKEN_CHARACTERS_MAX]]
     fresh = [each for each in said if each not in known]
     known.update(said)
     took = (ground.clock.now() - began).total_seconds()
@@ -141,6 +142,13 @@ async def _try_one(
         )
     bars.advance(bar)
     return fresh
+
+
+def _first_cause(error: Exception) -> Exception:
+    """Of a group of tasks: what ended the first of them."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _show(console: Console, chosen: Sequence[Trial], seeds: Sequence[int], verdicts: Verdicts) -> None:
