@@ -52,7 +52,7 @@ def asked(now: datetime) -> Mapping[str, tuple[str, tuple[object, ...]]]:
         "Claim: 8 due deliveries for each of five targets": (CLAIM, (targets, [8] * 5, now, "lea_1", later)),
         "Put off what waits behind parked deliveries": (SET_BACK, (targets, now, later, 10_000)),
         "What has become of one record": (DELIVERIES_OF, ("tenant-1", "orders/7", 100)),
-        "Forget deliveries and attempts, one step": (FORGET_DELIVERIES, (0, long_ago, 5000)),
+        "Forget deliveries, one step": (FORGET_DELIVERIES, (0, long_ago, 5000)),
         "Forget events, one step": (FORGET_EVENTS, (0, long_ago, 5000)),
         "Forget audit rows, one step": (FORGET_AUDIT, (0, long_ago, 5000, now)),
         "Forget idempotency keys, one step": (FORGET_KEYS, (now, 5000)),
