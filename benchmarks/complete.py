@@ -91,7 +91,7 @@ class Completing:
         return _sample(count, took, before, after)
 
     async def complete_after_outage(self, count: int) -> tuple[int, float, float]:
-        """Of orders that came in an hour in which the ERP was away and relays tried: how many they are, seconds from
+        """Of orders that came in an hour in which the ERP was away and a relay tried: how many they are, seconds from
         its return to the first that is posted, and from there to the last that is paid."""
         first = 0.0
 
@@ -102,13 +102,10 @@ class Completing:
                 first = perf_counter()
             return posted
 
-        async with (
-            self._ground.away(ERP),
-            self._ground.awake(*RELAYS),
-            self._ground.hurrying("complete-order", *RELAYS),
-        ):
-            received = await self._received(count, AWAY_SECONDS / TIMES)
-        async with self._ground.awake(RELAYS[0]):
+        relay = RELAYS[0]
+        async with self._ground.awake(relay):
+            async with self._ground.away(ERP), self._ground.hurrying("complete-order", relay):
+                received = await self._received(count, AWAY_SECONDS / TIMES)
             began = perf_counter()
             await until_done(received, pay_posted)
             ended = perf_counter()
@@ -243,7 +240,7 @@ def over_ms(rate: float) -> float:
 async def catch_up(ways: Completing, count: int, steady: Found) -> Found:
     """Orders that came while the ERP was away for an hour, from the first that is posted on, over the usual rate.
 
-    It puts the clock of those that take part an hour ahead.
+    It comes last: whoever takes part is an hour ahead of the other relays then.
     """
     received, until_first, took = await ways.complete_after_outage(count)
     usual = median(each[PRODUCT].rate for each in steady.rounds[TABLE])

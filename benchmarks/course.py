@@ -145,6 +145,7 @@ class Course:
         self._extent = extent
         self._say = say
         self._began = perf_counter()
+        self._completing: Completing | None = None
         self.found = Found()
 
     async def run(self, ground: Ground, folder: Path) -> None:
@@ -158,6 +159,14 @@ class Course:
             await ways.with_commits()
         await self._part("accepting", lambda: self._accept(ways))
         await self._part("completing", lambda: self._complete(ground, bodies))
+        if (completing := self._completing) and self._extent.outage_orders:
+            seconds, orders_away = self._extent.complete_seconds, self._extent.outage_orders
+            await self._part(
+                "more relays", lambda: complete.scale_out(completing, seconds, (1, 2, 4), self._say)
+            )
+            await self._part(
+                "an hour's outage", lambda: complete.catch_up(completing, orders_away, self.found)
+            )
         isolation = await Isolation.open(ground, bodies)
         count, seconds = self._extent.isolation_rounds, self._extent.isolation_seconds
         await self._part("a flooding tenant", lambda: isolation.beside_a_tenant(count, seconds, self._say))
@@ -191,12 +200,14 @@ class Course:
             self._say(f"{name}: {NO_TIME}")
             return
         self._say(name)
+        limit = asyncio.timeout(left)
         try:
-            async with asyncio.timeout(left):
+            async with limit:
                 self.found.take(await part())
-        except TimeoutError:
-            self._say(f"{name}: {NO_TIME}")
         except Exception as error:  # noqa: BLE001  (told at the end, with everything else)
+            if limit.expired():
+                self._say(f"{name}: {NO_TIME}")
+                return
             self.found.broken[name] = f"{type(error).__name__}: {error}"
             self._say(f"{name}: broken, {self.found.broken[name]}")
 
@@ -218,14 +229,10 @@ class Course:
     async def _complete(self, ground: Ground, bodies: Path) -> Found:
         extent = self._extent
         ways = await Completing.open(ground, str(bodies), cast.PEERS if extent.whole else cast.PEERS[:3])
-        found = await complete.measure(
+        self._completing = ways
+        return await complete.measure(
             ways, extent.complete_rounds, extent.complete_seconds, self._until(0.55), self._say
         )
-        if extent.outage_orders:
-            found.take(await complete.scale_out(ways, extent.complete_seconds, (1, 2, 4), self._say))
-            self._say("an hour's outage")
-            found.take(await complete.catch_up(ways, extent.outage_orders, found))
-        return found
 
     async def _calls(self, ground: Ground) -> Found:
         async with ground.child("benchmarks.erp_call", cast.erp_url(ground)) as child:
