@@ -57,15 +57,20 @@ def wait_before(attempt: int, policy: RetryPolicy, draw: float) -> timedelta:
     return ceiling * (0.5 + draw / 2)
 
 
-def decide(error: OrdermeshError, attempt: int, now: datetime, policy: RetryPolicy, draw: float) -> Decision:
-    """What follows from a failed try number `attempt` (from 1).
+def wait_after(error: OrdermeshError, attempt: int, policy: RetryPolicy, draw: float) -> timedelta:
+    """Time to wait after try number `attempt` (from 1) has failed so.
 
     A Retry-After is a floor, never a ceiling: the wait is the longer of both.
     """
+    asked = min(error.retry_after or timedelta(0), policy.retry_after_max)
+    return max(wait_before(attempt + 1, policy, draw), asked)
+
+
+def decide(error: OrdermeshError, attempt: int, now: datetime, policy: RetryPolicy, draw: float) -> Decision:
+    """What follows from a failed try number `attempt` (from 1)."""
     if isinstance(error, Refused):
         return Parked(error.reason)
     if attempt >= policy.attempts_max:
         return Parked("ATTEMPTS_SPENT" if isinstance(error, NotDone) else error.reason)
-    asked = min(error.retry_after or timedelta(0), policy.retry_after_max)
-    due_time = now + max(wait_before(attempt + 1, policy, draw), asked)
+    due_time = now + wait_after(error, attempt, policy, draw)
     return Reconcile(due_time) if isinstance(error, OutcomeUnknown) else RetryAt(due_time)

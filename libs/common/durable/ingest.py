@@ -28,7 +28,7 @@ from libs.common.durable.tx.ahead import read_linked_ahead
 from libs.common.durable.unit import Unit, is_away
 from libs.common.errors import NotDone, OrdermeshError
 from libs.common.metrics import INGESTED
-from libs.common.retry import RetryPolicy, wait_before
+from libs.common.retry import RetryPolicy, wait_after
 from libs.common.telemetry import new_traceparent
 
 LOG = structlog.get_logger(__name__)
@@ -38,7 +38,8 @@ TOGETHER_MAX = 50
 """Changes of one commit: whoever commits beside it waits until it is on the disk."""
 READ_SECONDS = 60.0
 AGAIN_AFTER = RetryPolicy(wait_max=timedelta(seconds=30))
-"""A reading that failed has changed nothing, so it is repeated as soon as a delivery is, and never given up."""
+"""A reading that failed has changed nothing, so it is repeated as soon as a delivery is, and never given up. By chance
+a little later, so that feeds do not come back all at once."""
 
 T = TypeVar("T", bound=Tx)
 
@@ -119,17 +120,10 @@ class Ingest(Generic[T]):
             except Exception as error:  # noqa: BLE001  (the outermost loop: whatever fails, the feed goes on)
                 failures += 1
                 await self._note_failure(feed, error)
-                await self._clock.wait(stop, self._wait_after(failures, error))
+                await self._clock.wait(stop, wait_after(_known(error), failures, AGAIN_AFTER, self._draw()))
                 continue
             failures = 0
             await self._clock.wait(bell, feed.every)
-
-    def _wait_after(self, failures: int, error: Exception) -> timedelta:
-        """Longer with each failure in a row, by chance a little, so that feeds do not come back all at once; at least
-        what the system asks for."""
-        asked = error.retry_after if isinstance(error, OrdermeshError) else None
-        wait = wait_before(failures + 1, AGAIN_AFTER, self._draw())
-        return max(wait, min(asked or timedelta(0), AGAIN_AFTER.retry_after_max))
 
     async def run_once(self, feed: Feed) -> int:
         """Takes one page in; the number of changes read."""
@@ -257,18 +251,19 @@ class Ingest(Generic[T]):
         """For operators; best effort, because the database may be what failed."""
         _say_failed(feed, error, "feed_failed")
         try:
-            await cursors.note_failure(self._unit.store, feed, _reason(error))
+            await cursors.note_failure(self._unit.store, feed, _known(error).reason)
         except OrdermeshError as second:
             LOG.info("failure_not_noted", reason=second.reason)
 
 
-def _reason(error: Exception) -> str:
-    return error.reason if isinstance(error, OrdermeshError) else "CRASHED"
+def _known(error: Exception) -> OrdermeshError:
+    """What is said of it; a fault of ours is said as such."""
+    return error if isinstance(error, OrdermeshError) else NotDone("CRASHED")
 
 
 def _say_failed(feed: Feed, error: Exception, event: str) -> None:
     """A fault of ours with its stack, an expected failure without."""
     crashed = not isinstance(error, OrdermeshError)
     LOG.warning(
-        event, system=feed.system, kind=feed.kind, error=error, reason=_reason(error), exc_info=crashed
+        event, system=feed.system, kind=feed.kind, error=error, reason=_known(error).reason, exc_info=crashed
     )
