@@ -14,14 +14,11 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import asyncpg
 import structlog
 
 from libs.common.durable.store import Store, nothing_committed
-
-R = TypeVar("R")
 
 LOG = structlog.get_logger(__name__)
 RANGES_KEPT = 6
@@ -102,8 +99,8 @@ async def make_ahead(store: Store, now: datetime, history: timedelta | None) -> 
     await _alone(store, make)
 
 
-async def drop_old(store: Store, before: datetime) -> int:
-    """Takes out the ranges that ended before that time; how many have gone.
+async def drop_old(store: Store, before: datetime) -> None:
+    """Takes out the ranges that ended before that time.
 
     In two steps: to take a range from `attempt` all others have to stay away from that for a moment, and not while its
     rows are looked at. Whoever comes after one that died in between goes on from there.
@@ -114,16 +111,15 @@ async def drop_old(store: Store, before: datetime) -> int:
             if each.in_use and each.end <= before:
                 await driver.execute(f"ALTER TABLE attempt DETACH PARTITION {each.name}")
 
-    async def drop(driver: asyncpg.Connection) -> int:
-        gone = [each for each in await _known(driver) if not each.in_use]
-        for each in gone:
-            await _keep_under_way(driver, each)
-            await driver.execute(f"DROP TABLE {each.name}")
-            LOG.info("range_dropped", table=each.name, service=store.service)
-        return len(gone)
+    async def drop(driver: asyncpg.Connection) -> None:
+        for each in await _known(driver):
+            if not each.in_use:
+                await _keep_under_way(driver, each)
+                await driver.execute(f"DROP TABLE {each.name}")
+                LOG.info("range_dropped", table=each.name, service=store.service)
 
     await _alone(store, detach)
-    return await _alone(store, drop) or 0
+    await _alone(store, drop)
 
 
 async def _keep_under_way(driver: asyncpg.Connection, old: Range) -> None:
@@ -144,15 +140,15 @@ async def _known(driver: asyncpg.Connection) -> list[Range]:
     return [each for each in found if each is not None]
 
 
-async def _alone(store: Store, work: Callable[[asyncpg.Connection], Awaitable[R]]) -> R | None:
-    """Runs it in one transaction, while no other process does. None where one does, or where something is in the way:
-    there is time until the next round. NotDone when the database is away.
+async def _alone(store: Store, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
+    """Runs it in one transaction. Not at all where another process does, or where something is in the way: there is
+    time until the next round. NotDone when the database is away.
     """
     with nothing_committed():
         try:
             async with store.driver() as driver, driver.transaction():
                 await driver.execute(SOON)
-                return await work(driver) if await driver.fetchval(ALONE) else None
+                if await driver.fetchval(ALONE):
+                    await work(driver)
         except IN_THE_WAY as error:
             LOG.info("ranges_wait", cause=type(error).__name__, service=store.service)
-            return None
