@@ -51,5 +51,22 @@ class FakeClock:
         return min(self._waiters.values()) - self._now if self._waiters else None
 
 
+class PassingClock:
+    """The same time for whoever waits where no test is there to move it: a wait that nothing ends moves it itself."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    async def wait(self, event: asyncio.Event, limit: timedelta) -> bool:
+        """True when the event was set by the next turn of the event loop; otherwise time is `limit` later."""
+        await asyncio.sleep(0)
+        if not event.is_set():
+            self._clock.advance(limit)
+        return event.is_set()
+
+
 async def _ring_of(event: asyncio.Event) -> None:
     await event.wait()

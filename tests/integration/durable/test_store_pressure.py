@@ -230,7 +230,7 @@ async def test_work_that_keeps_losing_is_told_so_and_leaves_nothing(world: World
             raise AssertionError("somebody else holds it")
 
         with pytest.raises(NotDone) as busy:
-            await world.as_time_passes(unit.run_once(want_it, "", render_note, a_key("k")))
+            await unit.run_once(want_it, "", render_note, a_key("k"))
         await transaction.rollback()
 
     assert busy.value.reason == "CONFLICT"

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import TypeVar
 
 import asyncpg
 from ordermesh.connector.v1 import change_pb2
@@ -18,7 +17,7 @@ from libs.common.durable.trying import Target
 from libs.common.durable.unit import Unit
 from libs.common.ids import NewId, new_id
 from libs.common.retry import RetryPolicy
-from libs.common.testing.clock import FakeClock
+from libs.common.testing.clock import FakeClock, PassingClock
 from libs.common.testing.faults import MemorySystem
 from libs.common.testing.records import (
     ChangeNote,
@@ -32,7 +31,6 @@ from libs.common.testing.records import (
 )
 from libs.common.testing.stores import Postgres
 
-T = TypeVar("T")
 ERP = "connector:erp"
 Row = Mapping[str, object]
 
@@ -61,13 +59,16 @@ class World:
         return self._unit
 
     def new_unit(self, *, url: str = "", make_id: NewId = new_id, pool_max: int = 4) -> Unit[NoteTx]:
-        """The unit of another process; `url` may lead through a `DatabaseLink`."""
+        """The unit of another process; `url` may lead through a `DatabaseLink`.
+
+        A commit that gives way to another for a while moves time itself.
+        """
         store = Store(url or self.postgres.url, self.service, pool_max=pool_max)
         self._stores.append(store)
         return Unit(
             store,
             NoteTx,
-            clock=self.clock,
+            clock=PassingClock(self.clock),
             new_id=make_id,
             wake=self.woken.append,
             sealer=self.sealer,
@@ -148,14 +149,6 @@ class World:
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(timedelta(seconds=seconds))
-
-    async def as_time_passes(self, work: Awaitable[T]) -> T:
-        """Does it while time goes on whenever somebody waits."""
-        doing = asyncio.ensure_future(work)
-        while not doing.done():
-            self.clock.advance(self.clock.due_in or timedelta(0))
-            await asyncio.sleep(0)
-        return await doing
 
 
 async def until(holds: Callable[[], Awaitable[object]]) -> None:

@@ -27,7 +27,7 @@ from libs.common.durable.ingest import Feed
 from libs.common.durable.store import schema_of
 from libs.common.durable.surroundings import Surroundings
 from libs.common.errors import OrdermeshError
-from libs.common.testing.clock import FakeClock
+from libs.common.testing.clock import FakeClock, PassingClock
 from libs.common.testing.rpc import OneMachine
 from tests.builders import CRM, ERP
 
@@ -178,6 +178,7 @@ class World:
             database_connections_max=4,
         )
         built: App[Any] = app.build(settings, Surroundings(clock=self.clock))
+        built.unit.clock = PassingClock(self.clock)
         self._open.push_async_callback(built.close)
         return built
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from libs.common.testing.clock import START, FakeClock
+from libs.common.testing.clock import START, FakeClock, PassingClock
 
 SECOND = timedelta(seconds=1)
 
@@ -63,3 +63,24 @@ async def test_who_is_cancelled_while_waiting_is_forgotten() -> None:
         await waiting
 
     assert clock.due_in is None
+
+
+async def test_time_passes_by_itself_for_who_waits_with_nobody_to_move_it() -> None:
+    clock = FakeClock()
+    other = asyncio.create_task(clock.wait(asyncio.Event(), SECOND))
+    await clock.someone_waits()
+
+    assert await PassingClock(clock).wait(asyncio.Event(), SECOND) is False
+
+    assert clock.now() == START + SECOND
+    assert await other is False
+
+
+async def test_time_stands_still_for_who_is_rung_at_once() -> None:
+    clock, event = FakeClock(), asyncio.Event()
+    waiting = asyncio.create_task(PassingClock(clock).wait(event, SECOND))
+
+    event.set()
+
+    assert await waiting is True
+    assert clock.now() == START
