@@ -32,7 +32,7 @@ class Job(Generic[T]):
     context: CallContext
     answered: "asyncio.Future[Answered]"
     about: Collection[str] = ()
-    """Subjects of records that it is sure to ask for."""
+    """Subjects of records and parked deliveries that it is sure to ask for."""
 
     @property
     def rule(self) -> str:

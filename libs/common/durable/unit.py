@@ -29,7 +29,7 @@ from libs.common.durable.seal import Sealer
 from libs.common.durable.session import Session
 from libs.common.durable.store import AGAIN, UNREACHABLE, UNSTORABLE, Store, unreachable, unstorable
 from libs.common.durable.tx import Group, LinkTaken, Tx
-from libs.common.durable.tx.ahead import read_ahead
+from libs.common.durable.tx.ahead import hold_ahead, read_ahead
 from libs.common.errors import NotDone, OutcomeUnknown, Refused
 from libs.common.ids import NewId
 from libs.common.reach import Reach
@@ -92,15 +92,23 @@ class Unit(Generic[T]):
         once: Once,
         *,
         behind: bool = False,
+        about: Collection[str] = (),
     ) -> M:
         """Runs the command under its key and answers as rendered; a repetition gets the stored answer.
 
         behind: nobody waits for it; it takes turns with the tenants' calls as one more party.
+        about: subjects of records and parked deliveries that the command is sure to ask for; those of all commands that
+        share the commit are read together, and held in one order.
         Raises Refused (the command's own, IDEMPOTENCY_KEY_REUSED), NotDone (overload, database away) or OutcomeUnknown
         (the database went away during the commit: repeat with the same key).
         """
         answered = await self.enlist(
-            handler, command, lambda result: render(result).SerializeToString(), once, behind=behind
+            handler,
+            command,
+            lambda result: render(result).SerializeToString(),
+            once,
+            behind=behind,
+            about=about,
         )
         if answered.replayed:
             self._note_replay()
@@ -117,10 +125,7 @@ class Unit(Generic[T]):
         behind: bool = False,
         about: Collection[str] = (),
     ) -> "asyncio.Future[Answered]":
-        """Like `run_once`, for many at a time: begins at once, answers in bytes. Cancelling withdraws what waits.
-
-        about: subjects of records that the command is sure to ask for; those of a group are read together.
-        """
+        """Like `run_once`, for many at a time: begins at once, answers in bytes. Cancelling withdraws what waits."""
         if len(self._waiting) >= WAITING_MAX:
             raise NotDone("OVERLOADED", "too many commands wait")
         loop = asyncio.get_running_loop()
@@ -211,6 +216,7 @@ class Unit(Generic[T]):
     async def _read_ahead(self, group: Group, jobs: Sequence[Job[T]]) -> None:
         wanted = {(job.context.tenant, subject) for job in jobs for subject in job.about}
         if len(wanted) > 1:
+            await hold_ahead(group, wanted)
             await read_ahead(self.open(group, jobs[0].context, jobs[0].rule), wanted)
 
     async def _run_job(self, group: Group, job: Job[T], settled: Settled) -> None:

@@ -17,7 +17,7 @@ from libs.common.durable import tables
 from libs.common.durable.idempotency import once
 from libs.common.durable.model import CONNECTOR
 from libs.common.durable.operations import wire
-from libs.common.durable.operations.trail import audit
+from libs.common.durable.operations.trail import audit, audit_subject
 from libs.common.durable.rows import Row
 from libs.common.durable.tx import Tx
 from libs.common.durable.tx.proposals import LAST_SEQUENCE, PROPOSAL
@@ -110,13 +110,19 @@ class ProposalServicer(proposal_service_pb2_grpc.ProposalServiceServicer, Generi
         self, request: pb.AcceptProposalRequest, context: Context
     ) -> pb.AcceptProposalResponse:
         command = Decide(wire.parse_exception_id(self._service, request.exception_id), request.reason)
-        return await self._unit.run_once(accept_proposal, command, self._render_accepted, once(request))
+        about = [audit_subject(command.delivery_id)]
+        return await self._unit.run_once(
+            accept_proposal, command, self._render_accepted, once(request), about=about
+        )
 
     async def RejectProposal(
         self, request: pb.RejectProposalRequest, context: Context
     ) -> pb.RejectProposalResponse:
         command = Decide(wire.parse_exception_id(self._service, request.exception_id), request.reason)
-        return await self._unit.run_once(reject_proposal, command, self._render_rejected, once(request))
+        about = [audit_subject(command.delivery_id)]
+        return await self._unit.run_once(
+            reject_proposal, command, self._render_rejected, once(request), about=about
+        )
 
     def _render_accepted(self, row: Row) -> pb.AcceptProposalResponse:
         return pb.AcceptProposalResponse(exception=wire.render_delivery(self._service, row))

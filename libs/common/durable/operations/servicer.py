@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import asyncpg
 import grpc.aio
@@ -22,7 +22,7 @@ from libs.common.durable.operations.queries import EXCEPTION_FILTER, Operations
 from libs.common.durable.operations.trail import audit_subject
 from libs.common.durable.rows import Row
 from libs.common.durable.tx import Tx
-from libs.common.durable.unit import Unit
+from libs.common.durable.unit import Handler, Unit
 from libs.common.errors import Refused
 from libs.common.listing import parse_page
 from libs.common.masking import masked_json
@@ -35,6 +35,15 @@ REPLAY_FILTER = {field: column for field, column in EXCEPTION_FILTER.items() if 
 PLAIN = Handling()
 Context = grpc.aio.ServicerContext[Message, Message]
 T = TypeVar("T", bound=Tx)
+M = TypeVar("M", bound=Message)
+R = TypeVar("R")
+
+
+class AboutDelivery(Protocol):
+    """A command about one delivery."""
+
+    @property
+    def delivery_id(self) -> int: ...
 
 
 class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, Generic[T]):
@@ -166,9 +175,7 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, 
         await self._originals.carried(current_context().tenant, row)
         await self._check_pin(row["target"], request.pinned_mapping)
         command = commands.Replay(row["delivery_id"], request.pinned_mapping, request.reason)
-        return await self._unit.run_once(
-            commands.replay_exception, command, self._render_replay, once(request)
-        )
+        return await self._act(commands.replay_exception, command, self._render_replay, once(request))
 
     async def ReplayExceptions(
         self, request: pb.ReplayExceptionsRequest, context: Context
@@ -212,16 +219,14 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, 
             edited.shown,
             request.reason,
         )
-        return await self._unit.run_once(commands.edit_exception, command, self._render_edited, once(request))
+        return await self._act(commands.edit_exception, command, self._render_edited, once(request))
 
     async def ApproveException(
         self, request: pb.ApproveExceptionRequest, context: Context
     ) -> pb.ApproveExceptionResponse:
         delivery_id = wire.parse_exception_id(self._service, request.exception_id)
         command = commands.Approve(delivery_id, request.request_id, request.reason)
-        return await self._unit.run_once(
-            commands.approve_exception, command, self._render_approved, once(request)
-        )
+        return await self._act(commands.approve_exception, command, self._render_approved, once(request))
 
     async def RevealException(
         self, request: pb.RevealExceptionRequest, context: Context
@@ -230,7 +235,7 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, 
         row = await self._row(request.exception_id)
         revealed = await self._originals.reveal(current_context().tenant, row, request.attempt)
         command, once_only = Reveal(request.attempt, request.reason, row), Once(self._unit.new_id("rvl"), b"")
-        answer = await self._unit.run_once(reveal_exception, command, self._render_revealed, once_only)
+        answer = await self._act(reveal_exception, command, self._render_revealed, once_only)
         answer.MergeFrom(revealed)
         return answer
 
@@ -239,27 +244,27 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer, 
     ) -> pb.CommentExceptionResponse:
         delivery_id = wire.parse_exception_id(self._service, request.exception_id)
         command = commands.Comment(delivery_id, request.comment)
-        return await self._unit.run_once(
-            commands.comment_exception, command, self._render_commented, once(request)
-        )
+        return await self._act(commands.comment_exception, command, self._render_commented, once(request))
 
     async def DiscardException(
         self, request: pb.DiscardExceptionRequest, context: Context
     ) -> pb.DiscardExceptionResponse:
         delivery_id = wire.parse_exception_id(self._service, request.exception_id)
         command = commands.Discard(delivery_id, request.reason)
-        return await self._unit.run_once(
-            commands.discard_exception, command, self._render_discarded, once(request)
-        )
+        return await self._act(commands.discard_exception, command, self._render_discarded, once(request))
 
     async def AssignException(
         self, request: pb.AssignExceptionRequest, context: Context
     ) -> pb.AssignExceptionResponse:
         delivery_id = wire.parse_exception_id(self._service, request.exception_id)
         command = commands.Assign(delivery_id, request.assignee)
-        return await self._unit.run_once(
-            commands.assign_exception, command, self._render_assigned, once(request)
-        )
+        return await self._act(commands.assign_exception, command, self._render_assigned, once(request))
+
+    async def _act(
+        self, handler: Handler[T, R], command: AboutDelivery, render: Callable[[R], M], once_only: Once
+    ) -> M:
+        about = [audit_subject(command.delivery_id)]
+        return await self._unit.run_once(handler, command, render, once_only, about=about)
 
     # The loops ----------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from libs.common.durable.tx import Tx
+from libs.common.durable.tx.ahead import DELIVERIES
 
 LAST_HASHES = """
 SELECT DISTINCT ON (subject) subject, hash FROM (
@@ -20,7 +21,7 @@ ORDER BY subject, position DESC
 
 def audit_subject(delivery_id: int) -> str:
     """What an act on a delivery is audited under."""
-    return f"deliveries/{delivery_id}"
+    return f"{DELIVERIES}/{delivery_id}"
 
 
 async def read_chains(tx: Tx, delivery_ids: Sequence[int]) -> None:

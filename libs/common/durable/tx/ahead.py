@@ -1,7 +1,11 @@
-"""Records that several commands of a commit will ask for, read at once. Open this file when shared commits read slowly.
+"""What several commands of a commit will ask for, read or held at once. Open this file when shared commits read slowly,
+or wait for each other.
 
 One statement for each kind instead of one for each command: a commit that settles fifty deliveries would otherwise wait
 fifty times for the database, and everything behind it with it.
+
+Deliveries are held in the order of their ids. Held one by one as the commands come, two commits that share two of them
+could each wait for the other's, until the database ends one of them a second later.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,11 +13,30 @@ from functools import cache
 from typing import Any
 
 from libs.common.durable.probes import given_rows, lookup_statement, probe
+from libs.common.durable.tx.group import Group
 from libs.common.durable.tx.kind import COLUMNS, Kind
 from libs.common.durable.tx.view import Tx
 
 Asked = Sequence[tuple[Kind[Any], Sequence[tuple[str, str]]]]
 """Tenants and ids of the records to be read, by kind."""
+
+
+DELIVERIES = "deliveries"
+"""The collection that a delivery is a subject of."""
+HOLD = (
+    "SELECT delivery_id FROM delivery WHERE delivery_id = ANY($1::bigint[]) AND tenant = ANY($2::text[])"
+    " AND state = 'PARKED' ORDER BY delivery_id FOR UPDATE"
+)
+"""What a relay has is let alone: nobody but the relay may act on it."""
+
+
+async def hold_ahead(group: Group, wanted: Iterable[tuple[str, str]]) -> None:
+    """Locks the parked deliveries among (tenant, subject), for commands that will lock each of them."""
+    named = [(tenant, *subject.split("/", 1)) for tenant, subject in wanted]
+    held = {(tenant, int(number)) for tenant, collection, number in named if collection == DELIVERIES}
+    if len(held) > 1:
+        tenants, numbers = zip(*held, strict=True)
+        await group.driver.execute(HOLD, numbers, list({*tenants}))
 
 
 async def read_ahead(tx: Tx, wanted: Iterable[tuple[str, str]]) -> None:
