@@ -97,18 +97,12 @@ class Unit(Generic[T]):
         """Runs the command under its key and answers as rendered; a repetition gets the stored answer.
 
         behind: nobody waits for it; it takes turns with the tenants' calls as one more party.
-        about: subjects of records and parked deliveries that the command is sure to ask for; those of all commands that
-        share the commit are read together, and held in one order.
+        about: subjects of records and parked deliveries that the command is sure to ask for (`tx/ahead.py`).
         Raises Refused (the command's own, IDEMPOTENCY_KEY_REUSED), NotDone (overload, database away) or OutcomeUnknown
         (the database went away during the commit: repeat with the same key).
         """
         answered = await self.enlist(
-            handler,
-            command,
-            lambda result: render(result).SerializeToString(),
-            once,
-            behind=behind,
-            about=about,
+            handler, command, lambda told: render(told).SerializeToString(), once, behind=behind, about=about
         )
         if answered.replayed:
             self._note_replay()
