@@ -139,11 +139,15 @@ async def test_a_ring_that_redis_did_not_take_is_passed_on_later(
     here, there = Bell(service, away, clock), Bell(service, client, SystemClock())
     there.listen(RELAY, event)
 
-    async with running(here, there):
+    stop = asyncio.Event()
+    async with running(there):
+        passing_on = asyncio.create_task(here.pass_on(stop))
         await heard_by(service, client, 1)
         here.ring(RELAY)
         await clock.someone_waits()
         here._client = client
         clock.advance(AFTER_FAULT)
         await event.wait()
+        stop.set()
+        await passing_on
     await away.aclose()
