@@ -81,6 +81,10 @@ class Desk:
         request = pb.ReplayExceptionRequest(exception_id=item, idempotency_key=key or self.key(), **more)  # type: ignore[arg-type]
         return (await self.servicer.ReplayException(request, CALL)).exception
 
+    async def replay_many(self, key: str, **more: object) -> int:
+        request = pb.ReplayExceptionsRequest(idempotency_key=key, **more)  # type: ignore[arg-type]
+        return (await self.servicer.ReplayExceptions(request, CALL)).replayed
+
     async def discard(self, item: str, key: str = "") -> operations_pb2.Delivery:
         request = pb.DiscardExceptionRequest(
             exception_id=item, idempotency_key=key or self.key(), reason="not ours"
@@ -430,16 +434,31 @@ async def test_operators_who_act_on_the_same_items_in_opposite_order_never_lock_
     assert [log for log in logs if log["event"] == "commit_again"] == []
 
 
+async def test_an_act_and_a_bulk_replay_in_opposite_order_never_lock_each_other_out(desk: Desk) -> None:
+    """One of two commits has the item and then the tenant's turn, the other one the turn and then the item."""
+    item, other = await desk.park(), Desk(desk.world, desk.world.new_unit())
+    nothing = "target = stage:none"
+
+    with capture_logs() as logs:
+        for n in range(40):
+            await asyncio.gather(
+                desk.assign(item, "ann", key=f"ann-{n}"),
+                desk.replay_many(f"ann-{n}", filter=nothing),
+                other.replay_many(f"bob-{n}", filter=nothing),
+                other.assign(item, "bob", key=f"bob-{n}"),
+            )
+
+    assert [log for log in logs if log["event"] == "commit_again"] == []
+
+
 async def test_two_bulk_replays_of_one_commit_count_each_item_once(desk: Desk) -> None:
     """What is begun in one pass of the loop shares a commit."""
     for _ in range(3):
         await desk.park()
 
-    async def replay_all(key: str) -> int:
-        request = pb.ReplayExceptionsRequest(idempotency_key=key, items_max=10)
-        return (await desk.servicer.ReplayExceptions(request, CALL)).replayed
-
-    _, first, second = await asyncio.gather(desk.world.write("x"), replay_all("a"), replay_all("b"))
+    _, first, second = await asyncio.gather(
+        desk.world.write("x"), desk.replay_many("a", items_max=10), desk.replay_many("b", items_max=10)
+    )
 
     assert sorted([first, second]) == [0, 3]
     assert await desk.world.rows("SELECT count(*) FROM audit WHERE rule = 'replay_exceptions'") == [

@@ -31,10 +31,11 @@ HOLD = (
 
 
 async def hold_ahead(group: Group, wanted: Iterable[tuple[str, str]]) -> None:
-    """Locks the parked deliveries among (tenant, subject), for commands that will lock each of them."""
+    """Locks the parked deliveries among (tenant, subject), for commands that will lock each of them: before any command
+    locks something else."""
     named = [(tenant, *subject.split("/", 1)) for tenant, subject in wanted]
     held = {(tenant, int(number)) for tenant, collection, number in named if collection == DELIVERIES}
-    if len(held) > 1:
+    if held:
         tenants, numbers = zip(*held, strict=True)
         await group.driver.execute(HOLD, numbers, list({*tenants}))
 
