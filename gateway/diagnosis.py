@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
 from typing import NoReturn
 
@@ -30,7 +31,8 @@ NAME_CHARACTERS_MAX = 100
 Path = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"-?\d{1,20}")
-_INTEGRAL = re.compile(r"-?\d{1,20}(\.0*)?([eE][+-]?\d{1,2})?")
+_NUMBER = re.compile(r"-?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,2})?")
+"""What is worth a look; a longer one is no integer of ours."""
 _RANGES = {
     ScalarType.INT32: (-(2**31), 2**31 - 1),
     ScalarType.SINT32: (-(2**31), 2**31 - 1),
@@ -197,10 +199,13 @@ def _enum(value: _Json, desc: DescEnum, path: Path) -> Iterator[Violation]:
 
 def _integer(value: _Json, kind: ScalarType, path: Path) -> Iterator[Violation]:
     lowest, highest = _RANGES[kind]
-    if not isinstance(value, str) or not _INTEGRAL.fullmatch(value):
+    number = Decimal(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else None
+    if number is None or number != number.to_integral_value():
         yield _fault("INVALID_FIELD", "an integer is expected", path)
-    elif _INTEGER.fullmatch(value) and not lowest <= int(value) <= highest:
+    elif not lowest <= number <= highest:
         yield _fault("INVALID_FIELD", f"an integer from {lowest} to {highest} is expected", path)
+    elif not _INTEGER.fullmatch(str(value)) and float(number) != number:
+        yield _fault("INVALID_FIELD", "an integer of that size is stated by its digits alone", path)
 
 
 def _well_known(value: _Json, desc: DescMessage, path: Path) -> Iterator[Violation]:

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from decimal import Decimal
 
 import pytest
 from hypothesis import example, given
@@ -49,6 +50,63 @@ def test_any_json_is_a_message_or_a_refusal(value: object) -> None:
 def test_any_bytes_are_a_message_or_a_refusal(text: bytes) -> None:
     with suppress(Refused):
         TRANSCODER.parse(Order.desc(), text)
+
+
+DIGITS = st.text(alphabet="0123456789", min_size=1, max_size=20)
+
+
+@given(
+    whole=st.integers(0, 10**20),
+    fraction=st.none() | DIGITS,
+    exponent=st.none() | st.integers(-30, 30) | st.integers(-500, 500),
+    quote=st.sampled_from(["", '"']),
+)
+@example(9007199254740993, "0", None, "")
+@example(9007199254740993, "0", None, '"')
+@example(1, "00000000000000001", None, "")
+@example(100000000000000001, None, -17, "")
+@example(123456789, None, 10, "")
+@example(1, "23456789", 18, "")
+def test_an_integer_is_taken_as_it_is_stated_or_refused(
+    whole: int, fraction: str | None, exponent: int | None, quote: str
+) -> None:
+    """The parser reads what has a fraction or an exponent as a float."""
+    stated = (
+        f"{whole}{'' if fraction is None else f'.{fraction}'}{'' if exponent is None else f'e{exponent}'}"
+    )
+    text = f'{{"total":{{"units":{quote}{stated}{quote}}}}}'
+
+    with suppress(Refused):
+        order, _ = TRANSCODER.parse(Order.desc(), text.encode())
+        assert isinstance(order, Order)
+        assert Decimal(order.total.units if order.total else 0) == Decimal(stated)
+
+
+@pytest.mark.parametrize("stated", ["1.0", "15e2", "1.5e1", '"12.00"', "999999999999999.0", "12345678E2"])
+def test_an_integer_may_have_a_fraction_or_an_exponent_that_a_float_keeps(stated: str) -> None:
+    order, _ = TRANSCODER.parse(Order.desc(), f'{{"total":{{"units":{stated}}}}}'.encode())
+
+    assert isinstance(order, Order)
+    assert order.total is not None
+    assert order.total.units == Decimal(stated.strip('"'))
+
+
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ("9007199254740993.0", "an integer of that size is stated by its digits alone"),
+        ("123456789012345e4", "an integer of that size is stated by its digits alone"),
+        ("1.00000000000000001", "an integer is expected"),
+        ("1e-16", "an integer is expected"),
+        ("1e30", "an integer from -9223372036854775808 to 9223372036854775807 is expected"),
+    ],
+)
+def test_an_integer_that_a_float_would_round_is_told_of(stated: str, told: str) -> None:
+    with pytest.raises(Refused) as refused:
+        TRANSCODER.parse(Order.desc(), f'{{"total":{{"units":{stated}}}}}'.encode())
+
+    (violation,) = refused.value.violations
+    assert (violation.field, violation.description) == ("#/total/units", told)
 
 
 @pytest.mark.parametrize(
