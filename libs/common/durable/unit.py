@@ -209,7 +209,7 @@ class Unit(Generic[T]):
 
     async def _read_ahead(self, group: Group, jobs: Sequence[Job[T]]) -> None:
         wanted = {(job.context.tenant, subject) for job in jobs for subject in job.about}
-        if wanted and len(jobs) > 1:
+        if wanted and len(jobs) + len(wanted) > 2:  # one command about one thing asks for it itself
             await hold_ahead(group, wanted)
             await read_ahead(self.open(group, jobs[0].context, jobs[0].rule), wanted)
 

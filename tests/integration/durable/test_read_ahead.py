@@ -78,6 +78,24 @@ async def test_commands_that_wait_together_have_their_records_read_by_one_statem
     assert not any("FROM notes" in query and "record_id = $2" in query for query in asked)
 
 
+async def test_a_command_alone_has_the_records_it_is_about_read_by_one_statement(world: World) -> None:
+    ids = [await world.write("one"), await world.write("two")]
+    asked: list[str] = []
+
+    async def joined(ids: list[str], tx: NoteTx) -> Note:
+        (await tx.driver.begun()).add_query_logger(lambda record: asked.append(record.query))
+        texts = [note.text for name in ids if (note := await tx.notes.get(name)) is not None]
+        return await write_note(WriteNote(" ".join(texts)), tx)
+
+    about = [f"notes/{note_id}" for note_id in ids]
+    answered = await world.unit.enlist(
+        joined, ids, lambda note: note.text.encode(), a_key("k", ids), about=about
+    )
+
+    assert answered.answer == b"one two"
+    assert not any("record_id = $2" in query for query in asked)
+
+
 async def write_linked(world: World, *external_ids: str) -> None:
     """A note for each, in a commit of its own."""
     for external_id in external_ids:

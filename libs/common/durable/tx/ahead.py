@@ -19,8 +19,6 @@ from libs.common.durable.tx.view import Tx
 
 Asked = Sequence[tuple[Kind[Any], Sequence[tuple[str, str]]]]
 """Tenants and ids of the records to be read, by kind."""
-
-
 DELIVERIES = "deliveries"
 """The collection that a delivery is a subject of."""
 HOLD = (
