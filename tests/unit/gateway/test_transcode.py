@@ -55,6 +55,14 @@ def test_any_bytes_are_a_message_or_a_refusal(text: bytes) -> None:
 DIGITS = st.text(alphabet="0123456789", min_size=1, max_size=20)
 
 
+def units_of(stated: str) -> int:
+    """Of an amount whose units are stated so."""
+    order, _ = TRANSCODER.parse(Order.desc(), f'{{"total":{{"units":{stated}}}}}'.encode())
+    assert isinstance(order, Order)
+    assert order.total is not None
+    return order.total.units
+
+
 @given(
     whole=st.integers(0, 10**20),
     fraction=st.none() | DIGITS,
@@ -74,21 +82,13 @@ def test_an_integer_is_taken_as_it_is_stated_or_refused(
     stated = (
         f"{whole}{'' if fraction is None else f'.{fraction}'}{'' if exponent is None else f'e{exponent}'}"
     )
-    text = f'{{"total":{{"units":{quote}{stated}{quote}}}}}'
-
     with suppress(Refused):
-        order, _ = TRANSCODER.parse(Order.desc(), text.encode())
-        assert isinstance(order, Order)
-        assert Decimal(order.total.units if order.total else 0) == Decimal(stated)
+        assert units_of(f"{quote}{stated}{quote}") == Decimal(stated)
 
 
 @pytest.mark.parametrize("stated", ["1.0", "15e2", "1.5e1", '"12.00"', "999999999999999.0", "12345678E2"])
 def test_an_integer_may_have_a_fraction_or_an_exponent_that_a_float_keeps(stated: str) -> None:
-    order, _ = TRANSCODER.parse(Order.desc(), f'{{"total":{{"units":{stated}}}}}'.encode())
-
-    assert isinstance(order, Order)
-    assert order.total is not None
-    assert order.total.units == Decimal(stated.strip('"'))
+    assert units_of(stated) == Decimal(stated.strip('"'))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_an_integer_may_have_a_fraction_or_an_exponent_that_a_float_keeps(stated
 )
 def test_an_integer_that_a_float_would_round_is_told_of(stated: str, told: str) -> None:
     with pytest.raises(Refused) as refused:
-        TRANSCODER.parse(Order.desc(), f'{{"total":{{"units":{stated}}}}}'.encode())
+        units_of(stated)
 
     (violation,) = refused.value.violations
     assert (violation.field, violation.description) == ("#/total/units", told)
