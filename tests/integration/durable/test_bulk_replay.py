@@ -7,12 +7,10 @@ from ordermesh.operations.v1 import operations_pb2
 from ordermesh.operations.v1 import operations_service_pb2 as pb
 
 from libs.common.context import using
-from libs.common.durable.operations.servicer import OperationsServicer
 from libs.common.durable.tx import verify_audit
-from libs.common.durable.unit import Unit
 from libs.common.errors import Refused
 from libs.common.testing.faults import lost_reply, refusing
-from libs.common.testing.records import NoteTx, a_context
+from libs.common.testing.records import a_context
 from tests.integration.durable.test_operations import CALL, Desk
 from tests.integration.durable.world import ERP, World
 
@@ -38,20 +36,14 @@ async def parked(desk: Desk, count: int) -> None:
     await desk.world.execute(DELIVERIES)
 
 
-async def replay_all(desk: Desk, key: str, **more: object) -> pb.ReplayExceptionsResponse:
-    request = pb.ReplayExceptionsRequest(idempotency_key=key, **more)  # type: ignore[arg-type]
-    return await desk.servicer.ReplayExceptions(request, CALL)
-
-
 async def test_two_operators_replay_ten_thousand_items_at_once_and_each_item_once(desk: Desk) -> None:
     """Each at a process of their own. What is due in any second is at most what one of them asked for."""
     await parked(desk, 10_000)
-    other = Desk(desk.world)
-    other.servicer = servicer_of(desk.world.new_unit(), desk)
+    other = Desk(desk.world, desk.world.new_unit())
 
     answers = await asyncio.gather(
-        replay_all(desk, "anna", items_max=6000, per_second=1000),
-        replay_all(other, "bert", items_max=6000, per_second=500),
+        desk.replay_many("anna", items_max=6000, per_second=1000),
+        other.replay_many("bert", items_max=6000, per_second=500),
     )
 
     assert sorted(answer.replayed for answer in answers) == [4000, 6000]
@@ -66,17 +58,13 @@ async def test_two_operators_replay_ten_thousand_items_at_once_and_each_item_onc
     assert await desk.world.rows(busiest.format("due_time")) == [{"items": 1}]
 
 
-def servicer_of(unit: Unit[NoteTx], desk: Desk) -> OperationsServicer[NoteTx]:
-    return OperationsServicer(unit, lambda: desk.relay.lanes, {}, desk.rung.append, frozenset({"erp"}))
-
-
 async def test_two_bulk_replays_of_one_commit_follow_one_another(desk: Desk) -> None:
     """What is begun in one pass of the loop shares a commit."""
     await parked(desk, 8)
     _, first, second = await asyncio.gather(
         desk.world.write("x"),
-        replay_all(desk, "a", items_max=5, per_second=1),
-        replay_all(desk, "b", items_max=5, per_second=1),
+        desk.replay_many("a", items_max=5, per_second=1),
+        desk.replay_many("b", items_max=5, per_second=1),
     )
     assert sorted([first.replayed, second.replayed]) == [3, 5]
     (span,) = await desk.world.rows(
@@ -87,9 +75,9 @@ async def test_two_bulk_replays_of_one_commit_follow_one_another(desk: Desk) -> 
 
 async def test_a_later_bulk_replay_waits_no_longer_than_the_one_before(desk: Desk) -> None:
     await parked(desk, 20)
-    await replay_all(desk, "a", items_max=10, per_second=10)
+    await desk.replay_many("a", items_max=10, per_second=10)
     desk.world.advance(60)
-    answer = await replay_all(desk, "b", items_max=10, per_second=10)
+    answer = await desk.replay_many("b", items_max=10, per_second=10)
     now = desk.world.clock.now()
     rows = await desk.world.rows("SELECT min(due_time) AS first FROM delivery WHERE due_time >= $1", now)
     assert (answer.replayed, rows) == (10, [{"first": now}])
@@ -98,7 +86,7 @@ async def test_a_later_bulk_replay_waits_no_longer_than_the_one_before(desk: Des
 async def test_the_progress_of_a_bulk_replay_can_be_read(desk: Desk) -> None:
     items = [await desk.park() for _ in range(3)]
     desk.system.apply_faults.append(refusing(Refused("ERP_REFUSED")))
-    (replay_id,) = (await replay_all(desk, "k", per_second=1, reason="mended")).replay_ids
+    (replay_id,) = (await desk.replay_many("k", per_second=1, reason="mended")).replay_ids
 
     async def progress() -> operations_pb2.Replay:
         return (await desk.servicer.GetReplay(pb.GetReplayRequest(replay_id=replay_id), CALL)).replay
@@ -117,14 +105,14 @@ async def test_the_progress_of_a_bulk_replay_can_be_read(desk: Desk) -> None:
 
 async def test_a_bulk_replay_of_another_tenant_is_not_found(desk: Desk) -> None:
     await parked(desk, 1)
-    (replay_id,) = (await replay_all(desk, "k")).replay_ids
+    (replay_id,) = (await desk.replay_many("k")).replay_ids
     with using(a_context("other")), pytest.raises(Refused, match="NOT_FOUND"):
         await desk.servicer.GetReplay(pb.GetReplayRequest(replay_id=replay_id), CALL)
 
 
 async def test_items_become_due_at_the_pace_asked_for(desk: Desk) -> None:
     await parked(desk, 50)
-    answer = await replay_all(desk, "k", per_second=10)
+    answer = await desk.replay_many("k", per_second=10)
     (span,) = await desk.world.rows(
         "SELECT extract(epoch FROM max(due_time) - min(due_time))::float AS seconds FROM delivery"
     )
@@ -133,21 +121,21 @@ async def test_items_become_due_at_the_pace_asked_for(desk: Desk) -> None:
 
 async def test_the_same_key_replays_nothing_more(desk: Desk) -> None:
     await parked(desk, 10)
-    first = await replay_all(desk, "k", items_max=4)
-    assert await replay_all(desk, "k", items_max=4) == first
+    first = await desk.replay_many("k", items_max=4)
+    assert await desk.replay_many("k", items_max=4) == first
     assert sorted(await desk.world.states()) == ["IN_DOUBT"] * 4 + ["PARKED"] * 6
 
 
 async def test_only_what_the_filter_names_is_replayed(desk: Desk) -> None:
     await parked(desk, 3)
     await desk.park("TAX_CODE_UNKNOWN")
-    assert (await replay_all(desk, "k", filter="reason = TAX_CODE_UNKNOWN")).replayed == 1
+    assert (await desk.replay_many("k", filter="reason = TAX_CODE_UNKNOWN")).replayed == 1
     assert (await desk.world.states()).count("PARKED") == 3
 
 
 async def test_a_filter_by_state_is_refused_because_only_parked_items_are_replayed(desk: Desk) -> None:
     with pytest.raises(Refused, match="FILTER_INVALID"):
-        await replay_all(desk, "k", filter="state = DELIVERED")
+        await desk.replay_many("k", filter="state = DELIVERED")
 
 
 async def test_a_remark_stands_in_the_item_s_history(desk: Desk) -> None:

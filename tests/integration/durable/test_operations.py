@@ -81,9 +81,9 @@ class Desk:
         request = pb.ReplayExceptionRequest(exception_id=item, idempotency_key=key or self.key(), **more)  # type: ignore[arg-type]
         return (await self.servicer.ReplayException(request, CALL)).exception
 
-    async def replay_many(self, key: str, **more: object) -> int:
-        request = pb.ReplayExceptionsRequest(idempotency_key=key, **more)  # type: ignore[arg-type]
-        return (await self.servicer.ReplayExceptions(request, CALL)).replayed
+    async def replay_many(self, key: str = "", **more: object) -> pb.ReplayExceptionsResponse:
+        request = pb.ReplayExceptionsRequest(idempotency_key=key or self.key(), **more)  # type: ignore[arg-type]
+        return await self.servicer.ReplayExceptions(request, CALL)
 
     async def discard(self, item: str, key: str = "") -> operations_pb2.Delivery:
         request = pb.DiscardExceptionRequest(
@@ -460,7 +460,7 @@ async def test_two_bulk_replays_of_one_commit_count_each_item_once(desk: Desk) -
         desk.world.write("x"), desk.replay_many("a", items_max=10), desk.replay_many("b", items_max=10)
     )
 
-    assert sorted([first, second]) == [0, 3]
+    assert sorted([first.replayed, second.replayed]) == [0, 3]
     assert await desk.world.rows("SELECT count(*) FROM audit WHERE rule = 'replay_exceptions'") == [
         {"count": 3}
     ]

@@ -185,8 +185,7 @@ async def test_what_is_shredded_says_so_to_whoever_needs_it_and_can_be_discarded
     assert (await safe.shown(item)).payload == ""
     assert await refusal_of(safe.reveal(item)) == "ORIGINAL_UNREADABLE"
     assert await refusal_of(safe.desk.replay(item)) == "ORIGINAL_UNREADABLE"
-    many = pb.ReplayExceptionsRequest(idempotency_key="all")
-    assert (await safe.desk.servicer.ReplayExceptions(many, CALL)).replayed == 1
+    assert (await safe.desk.replay_many()).replayed == 1
     await safe.intake.run_once()
     (row,) = await safe.world.rows("SELECT state, reason FROM delivery")
     assert (row["state"], row["reason"]) == ("PARKED", "ORIGINAL_UNREADABLE")

@@ -112,15 +112,11 @@ async def test_an_approval_is_for_the_request_that_was_seen_and_ends_with_its_ti
 async def test_a_bulk_replay_only_asks_for_what_needs_two(desk: Desk) -> None:
     plain, guarded = await desk.park(), await desk.park("PRICE_INVALID")
 
-    async def replay_all() -> pb.ReplayExceptionsResponse:
-        request = pb.ReplayExceptionsRequest(idempotency_key=desk.key(), reason="all of it")
-        return await desk.servicer.ReplayExceptions(request, CALL)
-
-    answer = await replay_all()
+    answer = await desk.replay_many(reason="all of it")
     assert (answer.replayed, answer.awaiting_approval) == (1, 1)
     assert (await shown(desk, plain)).exception.state == IN_DOUBT
     assert (await shown(desk, guarded)).exception.state == PARKED
-    again = await replay_all()
+    again = await desk.replay_many(reason="all of it")
     assert (again.replayed, again.awaiting_approval, list(again.replay_ids)) == (0, 0, [])
     assert (await approve(desk, guarded, "bert")).state == IN_DOUBT
 
