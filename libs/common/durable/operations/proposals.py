@@ -4,6 +4,7 @@ Accepted, the proposal is turned to the connector of the system that owns the fi
 Rejected, the system that wanted the value is told the record as it is. Both are one commit with its audit row.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
@@ -21,7 +22,7 @@ from libs.common.durable.operations.trail import audit, audit_subject
 from libs.common.durable.rows import Row
 from libs.common.durable.tx import Tx
 from libs.common.durable.tx.proposals import LAST_SEQUENCE, PROPOSAL
-from libs.common.durable.unit import Unit
+from libs.common.durable.unit import Handler, Unit
 from libs.common.errors import Refused
 
 REJECTED = "ordermesh.common.v1.ProposalRejected"
@@ -32,6 +33,7 @@ HELD = (
 UNDECIDED = frozenset({"PENDING", "RETRYING", "PARKED"})
 Context = grpc.aio.ServicerContext[Message, Message]
 T = TypeVar("T", bound=Tx)
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +111,22 @@ class ProposalServicer(proposal_service_pb2_grpc.ProposalServiceServicer, Generi
     async def AcceptProposal(
         self, request: pb.AcceptProposalRequest, context: Context
     ) -> pb.AcceptProposalResponse:
-        command = Decide(wire.parse_exception_id(self._service, request.exception_id), request.reason)
-        about = [audit_subject(command.delivery_id)]
-        return await self._unit.run_once(
-            accept_proposal, command, self._render_accepted, once(request), about=about
-        )
+        return await self._act(accept_proposal, request, self._render_accepted)
 
     async def RejectProposal(
         self, request: pb.RejectProposalRequest, context: Context
     ) -> pb.RejectProposalResponse:
+        return await self._act(reject_proposal, request, self._render_rejected)
+
+    async def _act(
+        self,
+        handler: Handler[T, Row],
+        request: pb.AcceptProposalRequest | pb.RejectProposalRequest,
+        render: Callable[[Row], M],
+    ) -> M:
         command = Decide(wire.parse_exception_id(self._service, request.exception_id), request.reason)
         about = [audit_subject(command.delivery_id)]
-        return await self._unit.run_once(
-            reject_proposal, command, self._render_rejected, once(request), about=about
-        )
+        return await self._unit.run_once(handler, command, render, once(request), about=about)
 
     def _render_accepted(self, row: Row) -> pb.AcceptProposalResponse:
         return pb.AcceptProposalResponse(exception=wire.render_delivery(self._service, row))

@@ -31,11 +31,10 @@ HOLD = (
 async def hold_ahead(group: Group, wanted: Iterable[tuple[str, str]]) -> None:
     """Locks the parked deliveries among (tenant, subject), for commands that will lock each of them: before any command
     locks something else."""
-    named = [(tenant, *subject.split("/", 1)) for tenant, subject in wanted]
-    held = {(tenant, int(number)) for tenant, collection, number in named if collection == DELIVERIES}
-    if held:
-        tenants, numbers = zip(*held, strict=True)
-        await group.driver.execute(HOLD, numbers, list({*tenants}))
+    named = [(tenant, subject) for tenant, subject in wanted if subject.startswith(f"{DELIVERIES}/")]
+    if named:
+        numbers = [int(subject.removeprefix(f"{DELIVERIES}/")) for _, subject in named]
+        await group.driver.execute(HOLD, numbers, list({tenant for tenant, _ in named}))
 
 
 async def read_ahead(tx: Tx, wanted: Iterable[tuple[str, str]]) -> None:
